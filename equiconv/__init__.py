@@ -1,0 +1,28 @@
+"""Convolutions that are equivariant to rotations, reflections, hue shifts, and products of them."""
+
+from equiconv.errors import EquiconvError
+from equiconv.groups import P4, P4M, Cyclic, Dihedral, FieldType, Flip, Group, HueShift, Representation, Trivial
+from equiconv.layers import ColorSpace, FieldBatchNorm, FieldDropout, GroupConv2d, GroupPool, Pointwise, SpatialPool
+
+__all__ = [
+    "P4",
+    "P4M",
+    "ColorSpace",
+    "Cyclic",
+    "Dihedral",
+    "EquiconvError",
+    "FieldBatchNorm",
+    "FieldDropout",
+    "FieldType",
+    "Flip",
+    "Group",
+    "GroupConv2d",
+    "GroupPool",
+    "HueShift",
+    "Pointwise",
+    "Representation",
+    "SpatialPool",
+    "Trivial",
+]
+
+__version__ = "0.1.0"

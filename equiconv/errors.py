@@ -1,0 +1,23 @@
+"""The errors that equiconv raises when it is used wrongly."""
+
+__all__ = ["EquiconvError", "ExactnessError", "FieldTypeError", "GroupError", "ShapeError"]
+
+
+class EquiconvError(ValueError):
+    """Report a mistake of the caller: what was expected, what came, and how to mend it."""
+
+
+class GroupError(EquiconvError):
+    """Report a group, element or subgroup that does not exist, or factors that do not commute."""
+
+
+class FieldTypeError(EquiconvError):
+    """Report representations or field types that do not fit each other or the layer."""
+
+
+class ShapeError(EquiconvError):
+    """Report a tensor shape, kernel size, stride, padding or dilation that cannot be used."""
+
+
+class ExactnessError(EquiconvError):
+    """Report a setting for which equivariance would silently be lost."""

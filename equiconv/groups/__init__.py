@@ -1,0 +1,22 @@
+"""Groups, their representations, and the field types made of them."""
+
+from equiconv.groups.color import HueShift
+from equiconv.groups.group import DirectProduct, Group
+from equiconv.groups.plane import P4, P4M, Cyclic, Dihedral, Flip, Trivial
+from equiconv.groups.representation import FieldType, Representation
+from equiconv.groups.subgroup import Subgroup
+
+__all__ = [
+    "P4",
+    "P4M",
+    "Cyclic",
+    "Dihedral",
+    "DirectProduct",
+    "FieldType",
+    "Flip",
+    "Group",
+    "HueShift",
+    "Representation",
+    "Subgroup",
+    "Trivial",
+]

@@ -1,0 +1,310 @@
+"""Groups: a product table, how each element moves the plane and the colors, and the ``*`` operator."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from equiconv.errors import GroupError, ShapeError
+from equiconv.groups import irreps, laws
+from equiconv.groups.laws import Floats, Ints, frozen, snapped
+from equiconv.groups.moves import is_signed_permutation, move_plane
+from equiconv.groups.representation import Representation, enclosed
+
+if TYPE_CHECKING:
+    from equiconv.groups.subgroup import Subgroup
+
+
+class Group(ABC):
+    """Hold a finite group: elements are the integers ``0 .. order - 1``, 0 is the identity.
+
+    A group is its product table and how its elements move the plane and the colors; two groups are equal if these are.
+    Immutable and hashable. ``a * b`` is the direct product. To add a group, subclass, call this constructor and return
+    the constructor arguments from ``arguments``: the laws are checked, everything else follows.
+
+    Args:
+        table: ``table[a, b]`` is the product a.b (b acts first), shape ``(order, order)``.
+        plane: orthogonal matrices on (x right, y up), shape ``(order, 2, 2)``; None if the plane stays.
+        color: orthogonal matrices on (R, G, B), shape ``(order, 3, 3)``; None if the colors stay.
+
+    Raises:
+        GroupError: if the table is not that of a group, or the matrices do not multiply as the table says.
+
+    Example:
+        >>> from equiconv.groups import HueShift, P4M
+        >>> group = HueShift(3) * P4M()
+        >>> group.order, group.generators
+        (24, (1, 4, 8))
+        >>> group.factors
+        (HueShift(3), Dihedral(4))
+    """
+
+    def __init__(self, table: Ints, *, plane: Floats | None = None, color: Floats | None = None) -> None:
+        self.table: Ints = frozen(table, np.int64)
+        laws.check_table(self.table)
+        self.order: int = len(self.table)
+        self.generators: tuple[int, ...] = laws.generating_set(self.table)
+        self.inverse: Ints = frozen(self.table.argmin(axis=1), np.int64)
+        self.plane = self._action(plane, 2, "plane")
+        self.color = self._action(color, 3, "color")
+
+    def _action(self, matrices: Floats | None, dim: int, what: str) -> Floats:
+        still = np.tile(np.eye(dim), (self.order, 1, 1))
+        moves = frozen(still if matrices is None else snapped(np.asarray(matrices, np.float64)), np.float64)
+        laws.check_action(self.table, self.generators, moves, dim, what)
+        return moves
+
+    @property
+    @abstractmethod
+    def arguments(self) -> tuple[object, ...]:
+        """The constructor arguments, from which repr, pickle and copies rebuild the group."""
+
+    # -- elements ---------------------------------------------------------------------------------------------------
+
+    @property
+    def factors(self) -> tuple["Group", ...]:
+        """The groups of which this one is the direct product; itself if it was not made as a product."""
+        return (self,)
+
+    def check_element(self, g: int) -> int:
+        """Return ``g``, or raise GroupError if it is not an element."""
+        if not isinstance(g, (int, np.integer)) or isinstance(g, bool) or not 0 <= g < self.order:
+            raise GroupError(f"the elements of {self!r} are the integers 0 .. {self.order - 1}; got {g!r}")
+        return int(g)
+
+    def pow(self, g: int, exponent: int) -> int:
+        """Return the element ``g`` multiplied with itself; a negative exponent takes the inverse."""
+        base = self.check_element(g if exponent >= 0 else int(self.inverse[self.check_element(g)]))
+        return reduce(lambda a, _: int(self.table[a, base]), range(abs(exponent)), 0)
+
+    @cached_property
+    def moves_plane(self) -> bool:
+        """Whether any element moves the plane."""
+        return not np.allclose(self.plane, np.eye(2), atol=laws.TOLERANCE)
+
+    @cached_property
+    def moves_color(self) -> bool:
+        """Whether any element moves the colors."""
+        return not np.allclose(self.color, np.eye(3), atol=laws.TOLERANCE)
+
+    @cached_property
+    def keeps_grid(self) -> bool:
+        """Whether all elements send pixels to pixels: quarter turns and flips along the axes or diagonals."""
+        return is_signed_permutation(self.plane)
+
+    # -- representations --------------------------------------------------------------------------------------------
+
+    def _named(self, rho: Floats, name: str, *, flat: bool = False) -> Representation:
+        return Representation(self, rho, name=f"{enclosed(self)}.{name}", flat=flat)
+
+    @cached_property
+    def trivial(self) -> Representation:
+        """The representation of invariant features: nothing moves. Its fields are flat, ``(B, n, H, W)``."""
+        return self._named(np.ones((self.order, 1, 1)), "trivial", flat=True)
+
+    @cached_property
+    def regular(self) -> Representation:
+        """The representation on functions on the group, ``rho(g) e_h = e_gh``."""
+        return self._permutations(self.table, "regular")
+
+    @cached_property
+    def image(self) -> Representation:
+        """The representation of RGB images, moved by ``color``. Its fields are flat, ``(B, 3 n, H, W)``."""
+        return self._named(self.color, "image", flat=True)
+
+    @cached_property
+    def vector(self) -> Representation:
+        """The representation of vectors (x right, y up) in the plane, moved by ``plane``."""
+        return self._named(self.plane, "vector")
+
+    @cached_property
+    def irreps(self) -> tuple[Representation, ...]:
+        """The real irreducible representations, the trivial one first."""
+        return tuple(self._named(rho, f"irrep({k})") for k, rho in enumerate(self._irreps()))
+
+    def _irreps(self) -> list[Floats]:
+        return irreps.irreducible(self.table)
+
+    def irrep(self, k: int) -> Representation:
+        """Return the irrep number k; for ``Cyclic`` and ``HueShift`` k is the frequency.
+
+        Raises:
+            GroupError: if there is none of that number.
+        """
+        if not isinstance(k, int) or isinstance(k, bool) or not 0 <= k < len(self.irreps):
+            raise GroupError(f"{self!r} has the irreps 0 .. {len(self.irreps) - 1}; got {k!r}")
+        return self.irreps[k]
+
+    def quotient(self, subgroup: "Group | Iterable[int]") -> Representation:
+        """Return the representation on functions on the cosets gH, ordered by their smallest element.
+
+        Args:
+            subgroup: H, in any form that ``subgroup`` takes.
+
+        Raises:
+            GroupError: if it is not a subgroup.
+        """
+        part = self.subgroup(subgroup)
+        cosets = np.array(part.cosets)
+        number = np.empty(self.order, np.int64)
+        number[cosets] = np.arange(len(cosets))[:, None]  # number[g]: the coset that holds g
+        return self._permutations(number[self.table[:, cosets[:, 0]]], f"quotient({part.which!r})")
+
+    def _permutations(self, images: Ints, name: str) -> Representation:
+        rho = np.zeros((*images.shape, images.shape[1]))
+        np.put_along_axis(rho, images[:, None, :], 1.0, axis=1)  # rho[g, images[g, j], j] = 1
+        return self._named(rho, name)
+
+    def subgroup(self, which: "Group | Iterable[int]") -> "Subgroup":
+        """Return a subgroup.
+
+        Args:
+            which: elements that generate it, such as ``[1, 4]``; or a group, such as one of ``factors``, whose elements
+                move plane and colors as some elements of this group do.
+
+        Returns:
+            The subgroup, a group that also knows its ``parent``, its ``elements`` there, and its ``cosets``.
+
+        Raises:
+            GroupError: if a generator is not an element, or the group is not found within this one, or found twice.
+        """
+        from equiconv.groups.subgroup import Subgroup  # a subgroup is a group
+
+        if isinstance(which, Subgroup) and which.parent == self:
+            return which
+        return Subgroup(self, which)
+
+    # -- images -----------------------------------------------------------------------------------------------------
+
+    def transform_image(self, x: Tensor, g: int) -> Tensor:
+        """Move an image by the element ``g``: pixels by ``plane[g]``, colors by ``color[g]``.
+
+        A photometric group that is not linear in RGB overrides this method.
+
+        Args:
+            x: images, shape ``(..., C, H, W)``; C = 3 if the group moves colors.
+            g: the element.
+
+        Returns:
+            The moved images; exact for quarter turns and flips, else interpolated bicubically with zeros from outside.
+            Colors are not clipped: only ``HueShift(3)`` keeps all of them within the RGB cube.
+
+        Raises:
+            GroupError: if g is not an element.
+            ShapeError: if x has fewer than three axes, or the group moves colors and C is not 3.
+        """
+        g = self.check_element(g)
+        if x.dim() < 3 or (self.moves_color and x.shape[-3] != 3):
+            channels = "3" if self.moves_color else "C"
+            raise ShapeError(f"{self!r} moves images of shape (..., {channels}, H, W); got {tuple(x.shape)}")
+        moved = move_plane(x, self.plane[g])
+        if not self.moves_color:
+            return moved
+        color = torch.tensor(self.color[g].tolist(), dtype=x.dtype, device=x.device)
+        return torch.einsum("ij,...jhw->...ihw", color, moved)
+
+    # -- values -----------------------------------------------------------------------------------------------------
+
+    def __mul__(self, other: "Group") -> "Group":
+        if not isinstance(other, Group):
+            raise GroupError(f"a direct product is made of groups, such as HueShift(3) * P4(); got {other!r}")
+        factors = [factor for factor in self.factors + other.factors if factor.order > 1]
+        if len(factors) > 1:
+            return DirectProduct(*factors)
+        return factors[0] if factors else self
+
+    def __rmul__(self, other: object) -> "Group":
+        raise GroupError(f"a direct product is made of groups, such as HueShift(3) * P4(); got {other!r}")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Group):
+            return NotImplemented
+        return self is other or (
+            np.array_equal(self.table, other.table)
+            and np.allclose(self.plane, other.plane, atol=laws.TOLERANCE)
+            and np.allclose(self.color, other.color, atol=laws.TOLERANCE)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.order, self.table.tobytes()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.arguments))})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), self.arguments
+
+    def __deepcopy__(self, memo: object) -> "Group":
+        return self
+
+
+class DirectProduct(Group):
+    """Combine groups whose elements commute as they act: made by the ``*`` operator.
+
+    Element ``(a, b, ...)`` has the index ``(a * order_b + b) * ...``: the last factor runs fastest.
+
+    Args:
+        *groups: at least two groups.
+
+    Raises:
+        GroupError: if two of them do not commute as they act on the plane or the colors.
+    """
+
+    def __init__(self, *groups: Group) -> None:
+        self._factors = groups
+        orders = [group.order for group in groups]
+        parts = np.array(np.unravel_index(np.arange(math.prod(orders)), orders))  # (factor, order)
+        table = np.ravel_multi_index(
+            tuple(group.table[part[:, None], part] for group, part in zip(groups, parts, strict=True)), orders
+        )
+        for a, b in ((a, b) for i, a in enumerate(groups) for b in groups[:i]):
+            _check_commuting(b, a)
+        plane, color = (
+            reduce(np.matmul, [getattr(group, what)[part] for group, part in zip(groups, parts, strict=True)])
+            for what in ("plane", "color")
+        )
+        super().__init__(table, plane=plane, color=color)
+
+    @property
+    def arguments(self) -> tuple[Group, ...]:
+        """The factors."""
+        return self._factors
+
+    @property
+    def factors(self) -> tuple[Group, ...]:
+        """The groups of which this one is the product."""
+        return self._factors
+
+    def _irreps(self) -> list[Floats]:
+        return reduce(irreps.product_irreps, [[irrep.rho for irrep in group.irreps] for group in self._factors])
+
+    def __repr__(self) -> str:
+        return " * ".join(map(enclosed, self._factors))
+
+
+def _check_commuting(a: Group, b: Group) -> None:
+    for what, dim in (("plane", 2), ("color", 3)):
+        first, second = getattr(a, what)[list(a.generators)], getattr(b, what)[list(b.generators)]
+        forth = first[:, None] @ second[None]
+        back = second[None] @ first[:, None]
+        if not np.allclose(forth, back, atol=laws.TOLERANCE):
+            hint = f"; the group that both generate is {_joint_name(a, b)}" if dim == 2 else ""
+            raise GroupError(
+                f"{a!r} and {b!r} have no direct product: they do not commute as they act on the {what}{hint}"
+            )
+
+
+def _joint_name(a: Group, b: Group) -> str:
+    """Return the name of the dihedral group that two planar groups generate."""
+    matrices = [np.eye(2)]
+    for matrix in matrices:  # grows while it is read: every product of the generators
+        for generator in (*a.plane, *b.plane):
+            product = matrix @ generator
+            if len(matrices) <= 4 * a.order * b.order and not any(np.allclose(product, m, atol=1e-6) for m in matrices):
+                matrices.append(product)
+    return f"Dihedral({len(matrices) // 2})" if len(matrices) <= 4 * a.order * b.order else "all of O(2)"

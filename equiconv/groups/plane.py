@@ -1,0 +1,140 @@
+"""Finite groups that move the plane."""
+
+import math
+
+import numpy as np
+
+from equiconv.errors import GroupError
+from equiconv.groups import irreps
+from equiconv.groups.group import Group
+
+__all__ = ["P4", "P4M", "Cyclic", "Dihedral", "Flip", "Trivial"]
+
+
+def check_count(n: int, name: str) -> int:
+    """Return ``n``, or raise GroupError unless it is a positive integer."""
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise GroupError(f"{name}(n) needs an integer n >= 1; got {n!r}")
+    return n
+
+
+class Trivial(Group):
+    """Hold the group with one element: no symmetry but that of translations.
+
+    Layers on it are ordinary convolutions.
+
+    Example:
+        >>> from equiconv.groups import Trivial
+        >>> Trivial().order
+        1
+    """
+
+    def __init__(self) -> None:
+        super().__init__(np.zeros((1, 1), np.int64))
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """No arguments."""
+        return ()
+
+
+class Cyclic(Group):
+    """Turn the plane by multiples of 360/n degrees: C_n. Element r turns by r steps, counter-clockwise as displayed.
+
+    Args:
+        n: the number of rotations, at least 1. ``Cyclic(4)`` is p4; only n = 1, 2, 4 keep the pixel grid.
+
+    Raises:
+        GroupError: if n is not a positive integer.
+
+    Example:
+        >>> from equiconv.groups import Cyclic
+        >>> Cyclic(4).plane[1].tolist()
+        [[0.0, -1.0], [1.0, 0.0]]
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = check_count(n, "Cyclic")
+        super().__init__(irreps.cyclic_table(n), plane=irreps.rotations(2 * np.pi * np.arange(n) / n))
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """The number of rotations."""
+        return (self.n,)
+
+
+class Dihedral(Group):
+    """Turn and mirror the plane: D_n, of order 2n. Element ``m*n + r`` turns by r steps, then flips rows if m = 1.
+
+    Args:
+        n: the number of rotations, at least 1. ``Dihedral(4)`` is p4m; only n = 1, 2, 4 keep the pixel grid.
+
+    Raises:
+        GroupError: if n is not a positive integer.
+
+    Example:
+        >>> from equiconv.groups import Dihedral
+        >>> Dihedral(4).order, int(Dihedral(4).table[1, 4])
+        (8, 7)
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = check_count(n, "Dihedral")
+        turns = irreps.rotations(2 * np.pi * np.arange(n) / n)
+        super().__init__(irreps.dihedral_table(n), plane=np.concatenate([turns, np.diag([1.0, -1.0]) @ turns]))
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """The number of rotations."""
+        return (self.n,)
+
+
+class Flip(Group):
+    """Mirror the plane in one line through the center; order 2.
+
+    Args:
+        axis: the angle of the mirror line to the x axis, in radians. The default, pi/2, is the vertical line: it
+            exchanges left and right. 0 exchanges top and bottom. Multiples of pi/4 keep the pixel grid.
+
+    Raises:
+        GroupError: if the angle is not a finite number.
+
+    Example:
+        >>> from equiconv.groups import Flip
+        >>> Flip().plane[1].tolist()
+        [[-1.0, 0.0], [0.0, 1.0]]
+    """
+
+    def __init__(self, axis: float = math.pi / 2) -> None:
+        if not isinstance(axis, (int, float)) or not math.isfinite(axis):
+            raise GroupError(f"Flip(axis) needs a finite angle in radians; got {axis!r}")
+        self.axis = axis
+        turn = irreps.rotations(np.array([2 * axis]))[0]
+        super().__init__(irreps.cyclic_table(2), plane=np.stack([np.eye(2), turn @ np.diag([1.0, -1.0])]))
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """The angle of the mirror line; nothing for the vertical one."""
+        return () if self.axis == math.pi / 2 else (self.axis,)
+
+
+def P4() -> Cyclic:
+    """Return ``Cyclic(4)``: the quarter turns, exact on the pixel grid.
+
+    Example:
+        >>> from equiconv.groups import P4
+        >>> P4()
+        Cyclic(4)
+    """
+    return Cyclic(4)
+
+
+def P4M() -> Dihedral:
+    """Return ``Dihedral(4)``: the quarter turns and mirrors, exact on the pixel grid.
+
+    Example:
+        >>> from equiconv.groups import P4M
+        >>> P4M()
+        Dihedral(4)
+    """
+    return Dihedral(4)

@@ -1,0 +1,81 @@
+"""Groups within groups."""
+
+from collections.abc import Iterable
+from functools import cached_property
+
+import numpy as np
+
+from equiconv.errors import GroupError
+from equiconv.groups import laws
+from equiconv.groups.group import Group
+from equiconv.groups.laws import Floats
+from equiconv.groups.representation import enclosed
+
+
+class Subgroup(Group):
+    """Hold a subgroup: a group of its own that knows where its elements are in its parent.
+
+    Made by ``Group.subgroup``, which describes the arguments and errors.
+    """
+
+    def __init__(self, parent: Group, which: Group | Iterable[int]) -> None:
+        self.parent = parent
+        if isinstance(which, Group):
+            self.which: Group | list[int] = which
+            self.elements = tuple(_find(parent, which, h) for h in range(which.order))
+        else:
+            self.which = [parent.check_element(g) for g in which]
+            self.elements = laws.closure(parent.table, self.which)
+        index = {g: i for i, g in enumerate(self.elements)}
+        part = np.ix_(self.elements, self.elements)
+        if not set(parent.table[part].flat) <= set(index):
+            raise GroupError(f"{which!r} does not multiply as the elements of {parent!r} do")
+        table = np.vectorize(index.__getitem__)(parent.table[part])
+        elements = list(self.elements)
+        super().__init__(table, plane=parent.plane[elements], color=parent.color[elements])
+        if isinstance(which, Group) and self != which:
+            raise GroupError(f"{which!r} does not multiply as the elements of {parent!r} do")
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """The parent and what describes the subgroup."""
+        return self.parent, self.which
+
+    @property
+    def source(self) -> Group:
+        """The group that was named to find the subgroup, else the subgroup itself."""
+        return self.which if isinstance(self.which, Group) else self
+
+    @cached_property
+    def cosets(self) -> tuple[tuple[int, ...], ...]:
+        """The left cosets gH in the parent, each as ``g h`` for h in ``elements``, ordered by smallest element."""
+        return laws.left_cosets(self.parent.table, self.elements)
+
+    @property
+    def is_normal(self) -> bool:
+        """Whether gH = Hg for every element g of the parent."""
+        table, inverse, elements = self.parent.table, self.parent.inverse, list(self.elements)
+        conjugates = table[table[:, elements], inverse[:, None]]
+        return set(conjugates.flat) == set(elements)
+
+    def _irreps(self) -> list[Floats]:
+        if isinstance(self.which, Group):
+            return [irrep.rho for irrep in self.which.irreps]
+        return super()._irreps()
+
+    def __repr__(self) -> str:
+        return f"{enclosed(self.parent)}.subgroup({self.which!r})"
+
+
+def _find(parent: Group, group: Group, h: int) -> int:
+    """Return the element of ``parent`` that moves plane and colors as element h of ``group`` does."""
+    same = np.isclose(parent.plane, group.plane[h]).all((1, 2)) & np.isclose(parent.color, group.color[h]).all((1, 2))
+    found = np.flatnonzero(same)
+    if len(found) == 1:
+        return int(found[0])
+    reason = "no element" if len(found) == 0 else f"the elements {found.tolist()} all"
+    example = [parent.generators[-1]] if parent.generators else []
+    raise GroupError(
+        f"{group!r} is not a subgroup of {parent!r} that can be told by its action: {reason} of {parent!r} "
+        f"act as element {h} of {group!r}; give generators, such as subgroup({example})"
+    )

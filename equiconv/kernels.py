@@ -1,0 +1,142 @@
+"""The pipeline: a group acts on a kernel. Combine, act, sample, fold; then the layer convolves.
+
+Coefficients have the axes ``(o, i, f, s)``: output fields, input fields, input fiber, spatial basis functions. For an
+output of the regular representation the group moves one kernel to all its copies (``OrbitPipeline``); the kernels into
+any other representation are those that the group leaves alone (``SolvedPipeline``).
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from torch import Tensor
+from torch import einsum as contract
+
+from equiconv.bases import SpatialBasis
+from equiconv.errors import FieldTypeError
+from equiconv.groups.laws import Floats, Ints
+from equiconv.groups.representation import Representation
+from equiconv.solve import equivariant_kernels
+from equiconv.tables import Tables
+
+
+def combine(pointwise: Tensor, spatial: Tensor) -> Tensor:
+    """Return the coefficients of a factorized kernel.
+
+    Args:
+        pointwise: the part that mixes fields and fibers, ``(o, i, f)``.
+        spatial: the part on the plane: ``(o, i, s)``, one for each pair of fields ("g"), or ``(o, s)``, one for each
+            output field ("gc").
+
+    Returns:
+        The products, ``(o, i, f, s)``.
+    """
+    if spatial.dim() == 2:
+        spatial = spatial[:, None]  # (o, 1, s)
+    return pointwise[..., None] * spatial[:, :, None]  # (o, i, f, s)
+
+
+class KernelPipeline(Tables, ABC):
+    """Turn coefficients ``(o, i, *coefficient_shape)`` into the kernel ``(o*g, i*f, kh, kw)`` of one convolution."""
+
+    coefficient_shape: tuple[int, ...]
+    samples: Tensor
+
+    def __init__(self, basis: SpatialBasis) -> None:
+        super().__init__()
+        self.kernel_size = basis.kernel_size
+        samples = basis.samples()
+        self.sampled = samples is not None
+        if samples is not None:
+            self.add_table("samples", samples)
+
+    @abstractmethod
+    def act(self, coefficients: Tensor) -> Tensor:
+        """Return the coefficients of all kernels, ``(o, g, i, f, s)``."""
+
+    def sample(self, coefficients: Tensor) -> Tensor:
+        """Return the kernels on the pixels, ``(o, g, i, f, kh*kw)``."""
+        return coefficients @ self.samples if self.sampled else coefficients
+
+    def fold(self, kernels: Tensor) -> Tensor:
+        """Return the kernels as those of one convolution, ``(o*g, i*f, kh, kw)``."""
+        o, g, i, f, _ = kernels.shape
+        return kernels.reshape(o * g, i * f, *self.kernel_size)
+
+    def forward(self, coefficients: Tensor) -> Tensor:
+        """Act, sample, fold: ``(o, i, *coefficient_shape)`` to ``(o*g, i*f, kh, kw)``."""
+        return self.fold(self.sample(self.act(coefficients)))
+
+
+class OrbitPipeline(KernelPipeline):
+    """Move one kernel by every element of the group: the output is regular.
+
+    Where fiber and plane are both permuted the move is one indexing; otherwise the fiber is multiplied by its matrices
+    and the plane indexed or multiplied.
+    """
+
+    fiber: Tensor
+    plane: Tensor
+    source: Tensor
+
+    def __init__(self, in_rep: Representation, basis: SpatialBasis) -> None:
+        super().__init__(basis)
+        group = in_rep.group
+        fiber, pixels = in_rep.permutation, basis.permutation(group)
+        self.coefficient_shape = (in_rep.dim, basis.size)
+        self.gathers = pixels is not None
+        self.multiplies = fiber is None or pixels is None
+        if self.multiplies:
+            self.add_table("fiber", in_rep.rho)
+        if pixels is None:
+            self.add_table("plane", basis.action(group))
+        elif fiber is None:
+            self.add_table("source", pixels[group.inverse])  # (g, s)
+        else:
+            back: Ints = fiber[group.inverse][:, :, None]  # the entry that element g brings to f
+            source: Ints = back * basis.size + pixels[group.inverse][:, None]  # (g, f, s)
+            self.add_table("source", source.reshape(group.order, -1))
+
+    def act(self, coefficients: Tensor) -> Tensor:
+        """Return the kernel moved by each element, ``(o, g, i, f, s)``."""
+        o, i, f, s = coefficients.shape
+        moved = coefficients.reshape(o, 1, i, f * s)
+        if self.multiplies:
+            moved = contract("gkf,oifs->ogiks", self.fiber, coefficients)
+        if self.gathers:
+            g, width = self.source.shape
+            moved = moved.reshape(o, -1, i, f * s // width, width).expand(o, g, i, -1, width)
+            moved = moved.gather(4, self.source.view(1, g, 1, 1, width).expand_as(moved))
+        else:
+            moved = contract("gts,ogifs->ogift", self.plane, moved)
+        return moved.reshape(o, -1, i, f, s)
+
+
+class SolvedPipeline(KernelPipeline):
+    """Combine the kernels that the group leaves alone: the output is any representation."""
+
+    solutions: Tensor
+
+    def __init__(self, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
+        super().__init__(basis)
+        solutions: Floats = equivariant_kernels(out_rep, in_rep, basis.action(in_rep.group))
+        if len(solutions) == 0:
+            size = "x".join(map(str, basis.kernel_size))
+            raise FieldTypeError(
+                f"no {size} kernel maps {in_rep!r} to {out_rep!r}: only zero is equivariant; "
+                "use a larger kernel, or an output that shares irreps with the input"
+            )
+        self.coefficient_shape = (len(solutions),)
+        self.axes = (out_rep.dim, in_rep.dim, basis.size)
+        self.add_table("solutions", np.ascontiguousarray(solutions.reshape(len(solutions), -1)))
+
+    def act(self, coefficients: Tensor) -> Tensor:
+        """Return the combined kernels, ``(o, g, i, f, s)``, g being the entries of an output field."""
+        o, i, _ = coefficients.shape
+        return (coefficients @ self.solutions).view(o, i, *self.axes).transpose(1, 2)  # (o, g, i, f, s)
+
+
+def kernel_pipeline(out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> KernelPipeline:
+    """Return the pipeline for kernels from ``in_rep`` to ``out_rep``, representations of one group."""
+    if out_rep.is_regular:
+        return OrbitPipeline(in_rep, basis)
+    return SolvedPipeline(out_rep, in_rep, basis)

@@ -1,0 +1,10 @@
+"""Layers: modules with a field type in and a field type out."""
+
+from equiconv.layers.activation import Pointwise
+from equiconv.layers.color import ColorSpace
+from equiconv.layers.conv import GroupConv2d
+from equiconv.layers.dropout import FieldDropout
+from equiconv.layers.norm import FieldBatchNorm
+from equiconv.layers.pool import GroupPool, SpatialPool
+
+__all__ = ["ColorSpace", "FieldBatchNorm", "FieldDropout", "GroupConv2d", "GroupPool", "Pointwise", "SpatialPool"]

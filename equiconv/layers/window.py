@@ -1,0 +1,129 @@
+"""The geometry of a sliding window, and when it is symmetric enough for a group."""
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional as F
+
+from equiconv.errors import ExactnessError, ShapeError
+from equiconv.groups.group import Group
+
+Size = int | tuple[int, int]
+
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+def pair(value: Size, name: str, least: int) -> tuple[int, int]:
+    """Return ``(rows, columns)``, or raise ShapeError unless the value is one or two integers >= ``least``."""
+    values = (value, value) if isinstance(value, int) else value
+    good = isinstance(values, (tuple, list)) and len(values) == 2
+    if not good or not all(isinstance(v, int) and not isinstance(v, bool) and v >= least for v in values):
+        raise ShapeError(f"{name} is an integer >= {least}, or two of them (rows, columns); got {value!r}")
+    return values[0], values[1]
+
+
+class Window:
+    """Place a window of ``kernel`` rows and columns on an image, with stride, padding and dilation.
+
+    A group that reverses an axis needs the window positions to be symmetric about the middle of that axis. That holds
+    if the padding is the same on both ends and the last position ends at the border:
+    ``(size + 2 padding - dilation (kernel - 1) - 1) % stride == 0``. A group that exchanges the axes needs all settings
+    to be the same for both.
+
+    Args:
+        group: the group whose symmetry is to be kept.
+        kernel, stride, padding, dilation: integers, or pairs (rows, columns); padding also ``"same"``.
+        exact: raise ExactnessError where symmetry would be lost; False lets it pass.
+    """
+
+    def __init__(
+        self, group: Group, kernel: Size, *, stride: Size, padding: Size | str, dilation: Size, exact: bool
+    ) -> None:
+        self.kernel = pair(kernel, "kernel_size", 1)
+        self.stride = pair(stride, "stride", 1)
+        self.dilation = pair(dilation, "dilation", 1)
+        self.padding = self._ends(padding)
+        self.exact = exact
+        moves = abs(group.plane) > 1e-9  # (order, 2, 2): which of (x, y) reads which of (x, y)
+        back = (group.plane < -1e-9) & moves
+        self.reverses = (bool(back[:, 1].any()), bool(back[:, 0].any()))  # rows, columns
+        self.exchanges = bool(np.any(moves[:, 0, 1]))
+        self._check_symmetry(group)
+
+    def _ends(self, padding: Size | str) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the pixels added (above, below), (left, right)."""
+        if isinstance(padding, str):
+            if padding != "same":
+                raise ShapeError(f'padding is an integer, a pair, or "same"; got {padding!r}')
+            if self.stride != (1, 1):
+                raise ShapeError(f'padding="same" needs stride 1; got stride {self.stride}')
+            rows, columns = (d * (k - 1) for d, k in zip(self.dilation, self.kernel, strict=True))
+            return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
+        rows, columns = pair(padding, "padding", 0)
+        return (rows, rows), (columns, columns)
+
+    def _check_symmetry(self, group: Group) -> None:
+        for ends, reverses in zip(self.padding, self.reverses, strict=True):
+            if self.exact and reverses and ends[0] != ends[1]:
+                raise ExactnessError(
+                    f'padding="same" with the even kernel {self.kernel} pads one end more than the other, and '
+                    f"{group!r} reverses that axis; use an odd kernel, a number for padding, or exact=False"
+                )
+        if self.exchanges:
+            for name in ("stride", "padding", "dilation"):
+                rows, columns = getattr(self, name)
+                if self.exact and rows != columns:
+                    raise ExactnessError(
+                        f"{group!r} exchanges rows and columns, so {name} must be the same for both; "
+                        f"got {getattr(self, name)}; or pass exact=False"
+                    )
+
+    def check_pool(self) -> None:
+        """Raise unless the padding is at most half of the window, as pooling needs."""
+        if any(2 * ends[0] > kernel for ends, kernel in zip(self.padding, self.kernel, strict=True)):
+            raise ShapeError(f"pooling pads at most half of the window {self.kernel}; got padding {self.padding}")
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise unless the window positions on an image of this size are symmetric."""
+        left_over = []
+        for size, kernel, stride, dilation, ends in zip(
+            (height, width), self.kernel, self.stride, self.dilation, self.padding, strict=True
+        ):
+            room = size + sum(ends) - dilation * (kernel - 1) - 1
+            if room < 0:
+                raise ShapeError(
+                    f"a {height}x{width} image is smaller than the window: kernel {self.kernel}, dilation "
+                    f"{self.dilation}, padding {self.padding}; use a smaller kernel or more padding"
+                )
+            left_over.append(room % stride)
+        if self.exact and any(rest and reverses for rest, reverses in zip(left_over, self.reverses, strict=True)):
+            raise ExactnessError(
+                f"a {height}x{width} image leaves {left_over[0]} rows and {left_over[1]} columns over beyond the last "
+                f"window (kernel {self.kernel}, stride {self.stride}, padding {self.padding}, dilation "
+                f"{self.dilation}), so the windows of a turned or mirrored image lie elsewhere and equivariance is lost; "
+                "choose sizes with (size + 2 padding - dilation (kernel - 1) - 1) % stride == 0, such as odd sizes for "
+                "kernel 3, padding 1, stride 2, or even sizes for kernel 2 or kernel 4, padding 1; or pass exact=False"
+            )
+
+    def convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None, mode: str, channel_groups: int) -> Tensor:
+        """Convolve ``x`` (B, C, H, W) at the positions of the window; ``mode`` is one of ``PADDING_MODES``."""
+        self.check_size(x.shape[-2], x.shape[-1])
+        (above, below), (left, right) = self.padding
+        padding = (above, left)
+        if mode != "zeros" or above != below or left != right:
+            x, padding = self._pad(x, mode), (0, 0)
+        return F.conv2d(x, kernel, bias, self.stride, padding, self.dilation, channel_groups)
+
+    def _pad(self, x: Tensor, mode: str) -> Tensor:
+        (above, below), (left, right) = self.padding
+        height, width = x.shape[-2:]
+        limit = {"reflect": -1, "circular": 0}.get(mode)
+        if limit is not None and (max(above, below) > height + limit or max(left, right) > width + limit):
+            raise ShapeError(
+                f'padding_mode="{mode}" cannot add {self.padding} pixels to a {height}x{width} image; use less padding'
+            )
+        return F.pad(x, (left, right, above, below), mode="constant" if mode == "zeros" else mode)
+
+    def __repr__(self) -> str:
+        (above, below), (left, right) = self.padding
+        padding = (above, left) if (above, left) == (below, right) else "same"
+        return f"{self.kernel}, stride={self.stride}, padding={padding!r}, dilation={self.dilation}"

@@ -1,0 +1,5 @@
+"""Networks built from the layers, for any group."""
+
+from equiconv.models.cnn import CNN
+
+__all__ = ["CNN"]

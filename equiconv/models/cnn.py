@@ -1,0 +1,137 @@
+"""The small network of the rotated and colored digits experiments, for any group."""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import reduce
+
+from torch import Tensor, nn
+
+from equiconv.errors import FieldTypeError, GroupError, ShapeError
+from equiconv.groups import FieldType, Group
+from equiconv.layers import GroupConv2d, GroupPool, SpatialPool
+
+__all__ = ["CNN"]
+
+POOLED = 2  # the layer after which the plane is pooled
+
+
+class CNN(nn.Module):
+    """Classify small images by a few group convolutions: conv, batch norm, ReLU, with 2x2 pooling after the second.
+
+    With the default kernel sizes it is the seven-layer network of the published experiments, for 28x28 images: the
+    spatial sizes are 26, 24 (pooled to 12), 10, 8, 6, 4, 1. On ``Trivial()`` it is the ordinary network Z2CNN, on
+    ``P4()`` P4CNN, on ``HueShift(3)`` CECNN.
+
+    Equivariance:
+        The logits are invariant under every element of the group if ``pool`` is given: exact for groups that keep the
+        pixel grid. Where layers change to a smaller group, they stay invariant under what was pooled over.
+
+    Args:
+        group: the group of all layers, or one for each layer: ``[HueShift(3)] * 2 + [Trivial()] * 5`` is a hybrid.
+            A later group must be made of some of the factors of the one before, which is pooled over the others.
+        width: the number of fields in each layer.
+        in_channels: 3 for RGB images, any other number for channels that no element moves.
+        classes: the number of classes.
+        kernel_sizes: the kernel size of each layer; at least two layers.
+        factorization: of the hidden layers: None, ``"g"`` or ``"gc"`` as in ``GroupConv2d``, or ``"c"``: a 1x1 layer
+            and a depthwise one, each with bias (c-Z2CNN). The layers of a hybrid on ``Trivial()`` stay free.
+        dropout: the probability to drop a field, in all layers but the pooled one and the last two.
+        pool: ``"max"`` or ``"mean"`` over the group before the head; None flattens the group into channels as some
+            published networks do, and the logits are not invariant.
+
+    Shapes:
+        Input: ``(B, in_channels, H, W)``. Output: logits ``(B, classes)``; the plane is averaged at the end.
+
+    Raises:
+        GroupError: if a layer's group is not made of factors of the group before.
+        FieldTypeError: if the group moves colors and the images are not RGB, or an option is unknown.
+        ShapeError: if there are not two kernel sizes at least, or not one group for each of them.
+
+    Example:
+        >>> import torch
+        >>> from equiconv.groups import P4
+        >>> net = CNN(P4(), 10, in_channels=1)
+        >>> sum(p.numel() for p in net.parameters())
+        24810
+
+    Source:
+        Cohen and Welling (ICML 2016), section 8.1; Lengyel and van Gemert (ICIP 2021), section 4.1; Lengyel et al.
+        (NeurIPS 2023), section 4.1.
+    """
+
+    def __init__(
+        self,
+        group: Group | Sequence[Group],
+        width: int,
+        *,
+        in_channels: int = 3,
+        classes: int = 10,
+        kernel_sizes: Sequence[int] = (3, 3, 3, 3, 3, 3, 4),
+        factorization: str | None = None,
+        dropout: float = 0.0,
+        pool: str | None = "max",
+    ) -> None:
+        super().__init__()
+        groups = _per_layer(group, len(kernel_sizes))
+        if factorization not in (None, "c", "g", "gc"):
+            raise FieldTypeError(f'factorization is None, "c", "g" or "gc"; got {factorization!r}')
+        if groups[0].moves_color and in_channels != 3:
+            raise FieldTypeError(
+                f"{groups[0]!r} moves colors, so images have 3 channels; got in_channels={in_channels}"
+            )
+        self.in_type = 1 * groups[0].image if in_channels == 3 else in_channels * groups[0].trivial
+        self.out_type = classes * groups[0].trivial
+        modules: list[nn.Module] = []
+        current = self.in_type
+        for index, (layer_group, size) in enumerate(zip(groups, kernel_sizes, strict=True)):
+            if layer_group != current.group:
+                drop, current = _change_group(current, layer_group, pool)
+                modules.extend(drop)
+                width = current.channels if pool is None else width
+            out_type = width * layer_group.regular
+            free = index == 0 or (layer_group.order == 1 < groups[0].order)
+            modules.extend(_convolutions(current, out_type, size, None if free else factorization))
+            modules.extend([nn.BatchNorm3d(width), nn.ReLU()])
+            if dropout and index + 1 != POOLED and index < len(kernel_sizes) - 2:
+                modules.append(nn.Dropout3d(dropout))
+            if index + 1 == POOLED:
+                modules.append(SpatialPool(out_type, 2))
+            current = out_type
+        if pool is not None:
+            modules.append(GroupPool(current, mode=pool))
+        self.features = nn.Sequential(*modules)
+        self.head = nn.Linear(width if pool is not None else current.channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits ``(B, classes)`` of images ``(B, in_channels, H, W)``."""
+        return self.head(self.features(x).mean((-2, -1)).flatten(1))  # (b, n, d, h, w) -> (b, n*d) -> (b, classes)
+
+
+def _per_layer(group: Group | Sequence[Group], layers: int) -> list[Group]:
+    groups = [group] * layers if isinstance(group, Group) else list(group)
+    if layers < POOLED or len(groups) != layers:
+        raise ShapeError(
+            f"a CNN has at least {POOLED} layers and one group for each; got {layers} and {len(groups)} groups"
+        )
+    return groups
+
+
+def _convolutions(in_type: FieldType, out_type: FieldType, size: int, factorization: str | None) -> Iterator[nn.Module]:
+    if factorization == "c":
+        yield GroupConv2d(in_type, out_type, 1)
+        yield GroupConv2d(out_type, out_type, size, channel_groups=out_type.n)
+    else:
+        yield GroupConv2d(in_type, out_type, size, factorization=factorization)
+
+
+def _change_group(in_type: FieldType, group: Group, pool: str | None) -> tuple[list[nn.Module], FieldType]:
+    """Return the layer that pools away what ``group`` lacks, and the type that is left, on ``group``."""
+    if pool is None:
+        return [], in_type.restrict(group)
+    kept = group.factors if group.order > 1 else ()
+    dropped = [factor for factor in in_type.group.factors if factor not in kept]
+    if math.prod(factor.order for factor in dropped) * group.order != in_type.group.order:
+        raise GroupError(f"{group!r} is not made of factors of {in_type.group!r}, so nothing tells what to pool over")
+    over = reduce(lambda a, b: a * b, dropped)
+    layer = GroupPool(in_type, over=over if kept else None, mode=pool)
+    return [layer], layer.out_type.restrict(group)

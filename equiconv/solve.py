@@ -1,0 +1,73 @@
+"""Kernels between arbitrary representations: all solutions of ``K(A_g x) = rho_out(g) K(x) rho_in(g)^-1``."""
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+from equiconv.groups.irreps import orthonormal_columns
+from equiconv.groups.laws import Floats, snapped
+from equiconv.groups.representation import Representation
+
+
+def equivariant_kernels(out_rep: Representation, in_rep: Representation, action: Floats) -> Floats:
+    """Return a basis of the equivariant kernels, shape ``(b, d_out, d_in, s)``.
+
+    Both representations are split into irreps; one small system is solved for each pair of them and each orbit of
+    spatial functions, never the full one.
+
+    Args:
+        out_rep: the representation of the output.
+        in_rep: the representation of the input, of the same group.
+        action: how the group mixes the s spatial basis functions, orthogonal matrices ``(order, s, s)``.
+
+    Returns:
+        An orthogonal basis. If all coefficients are independent with variance v, and the input is white noise of
+        variance 1, the entries of each summand of the output have the variance ``d_in * s * v`` on average, as those of
+        a kernel of free coefficients have.
+    """
+    in_parts = _parts(in_rep)
+    kernels, start = [], 0
+    for summand in out_rep.summands:
+        found = _kernels_into(summand, in_parts, action)
+        rows = np.zeros((len(found), out_rep.dim, in_rep.dim, action.shape[-1]))
+        rows[:, start : start + summand.dim] = found
+        kernels.append(rows)
+        start += summand.dim
+    return snapped(np.concatenate(kernels))
+
+
+def _kernels_into(out_rep: Representation, in_parts: list[tuple[int, Floats]], action: Floats) -> Floats:
+    irreps, out_parts = out_rep.group.irreps, _parts(out_rep)
+    pairs = {(k, m): _solve_pair(irreps[k].rho, irreps[m].rho, action) for k in dict(out_parts) for m in dict(in_parts)}
+    kernels, reached = [], 0
+    for k, to_out in out_parts:
+        found = np.concatenate(
+            [np.einsum("bxys,ox,iy->bois", pairs[k, m], to_out, from_in, optimize=True) for m, from_in in in_parts]
+        )  # (b, d_out, d_in, s), each of norm 1
+        if len(found):
+            reached += irreps[k].dim
+            kernels.append(found * np.sqrt(irreps[k].dim * found[0, 0].size / len(found)))
+    size = (0, out_rep.dim, sum(len(from_in.T) for _, from_in in in_parts), action.shape[-1])
+    return np.concatenate([np.zeros(size), *kernels]) * np.sqrt(out_rep.dim / max(reached, 1))
+
+
+def _parts(rep: Representation) -> list[tuple[int, Floats]]:
+    """Return the irreps in ``rep``: the index of each copy and its embedding ``(d, d_irrep)``."""
+    indices, basis = rep.decompose()
+    ends = np.cumsum([rep.group.irreps[k].dim for k in indices])
+    return list(zip(indices, np.split(basis, ends[:-1], axis=1), strict=True))
+
+
+def _solve_pair(out_irrep: Floats, in_irrep: Floats, action: Floats) -> Floats:
+    """Return an orthonormal basis ``(b, d_out, d_in, s)`` of the equivariant kernels between two irreps."""
+    order, size = action.shape[:2]
+    count, label = connected_components(abs(action).max(axis=0) > 0, directed=False)
+    found = []
+    for orbit in (np.flatnonzero(label == c) for c in range(count)):
+        part = action[:, orbit[:, None], orbit]
+        mean = np.einsum("gab,gcd,gst->acsbdt", out_irrep, in_irrep, part, optimize=True) / order
+        shape = mean.shape[:3]
+        vectors = orthonormal_columns(mean.reshape(np.prod(shape), -1)).T  # (b, d_out * d_in * orbit)
+        kernels = np.zeros((len(vectors), *shape[:2], size))
+        kernels[..., orbit] = vectors.reshape(-1, *shape)
+        found.append(kernels)
+    return np.concatenate(found)

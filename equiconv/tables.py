@@ -1,0 +1,36 @@
+"""Constant tables of a module that keep their precision."""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+class Tables(nn.Module):
+    """Hold constant tables as non-persistent buffers that follow the dtype and device of the module.
+
+    The master copy of each table is a NumPy array in double precision: ``module.double()`` brings the tables to full
+    precision even if the module was made in float32, and a module made on the meta device has its tables once it is
+    moved to a real one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._masters: dict[str, NDArray] = {}
+
+    def add_table(self, name: str, values: NDArray) -> None:
+        """Add a table; floating-point tables take the default dtype of torch, integer tables int64."""
+        dtype = torch.get_default_dtype() if np.issubdtype(values.dtype, np.floating) else torch.int64
+        self._masters[name] = np.array(values)
+        self.register_buffer(name, torch.tensor(self._masters[name], dtype=dtype), persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        result: Any = super()._apply(fn, recurse)
+        for name, master in self._masters.items():
+            buffer = self._buffers[name]
+            assert buffer is not None
+            self._buffers[name] = torch.tensor(master, dtype=buffer.dtype, device=buffer.device)
+        return result
