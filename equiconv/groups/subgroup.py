@@ -1,5 +1,6 @@
 """Groups within groups."""
 
+import math
 from collections.abc import Iterable
 from functools import cached_property
 
@@ -22,7 +23,7 @@ class Subgroup(Group):
         self.parent = parent
         if isinstance(which, Group):
             self.which: Group | list[int] = which
-            self.elements = tuple(_find(parent, which, h) for h in range(which.order))
+            self.elements = _embedded(parent, which)
         else:
             self.which = [parent.check_element(g) for g in which]
             self.elements = laws.closure(parent.table, self.which)
@@ -65,6 +66,16 @@ class Subgroup(Group):
 
     def __repr__(self) -> str:
         return f"{enclosed(self.parent)}.subgroup({self.which!r})"
+
+
+def _embedded(parent: Group, group: Group) -> tuple[int, ...]:
+    """Return the elements of ``parent`` that are those of ``group``: a factor, or found by how they act."""
+    factors = parent.factors
+    if factors.count(group) == 1:
+        place = factors.index(group)
+        stride = math.prod(factor.order for factor in factors[place + 1 :])
+        return tuple(range(0, stride * group.order, stride))
+    return tuple(_find(parent, group, h) for h in range(group.order))
 
 
 def _find(parent: Group, group: Group, h: int) -> int:

@@ -63,9 +63,9 @@ class FieldBatchNorm(FieldLayer):
         self.eps, self.momentum, self.affine = eps, momentum, bool(affine)
         representation, n = self.in_type.representation, self.in_type.n
         self.sizes = tuple(part.dim for part in representation.summands)
-        directions = torch.tensor(representation.fixed.tolist(), dtype=torch.float64).reshape(-1, representation.dim)
-        self.add_table("directions", directions.numpy())  # (t, d)
-        self.add_table("coordinates", (directions / (directions**2).sum(1, keepdim=True)).numpy())  # (t, d)
+        directions = representation.fixed  # (t, d)
+        self.add_table("directions", directions)
+        self.add_table("coordinates", directions / (directions**2).sum(1, keepdims=True))  # (t, d)
         self.register_buffer("running_mean", torch.zeros(n, len(directions)))
         self.register_buffer("running_var", torch.ones(n, len(self.sizes)))
         self.weight = nn.Parameter(torch.ones(n, len(self.sizes))) if affine else None

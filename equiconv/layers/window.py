@@ -44,7 +44,7 @@ class Window:
         self.padding = self._ends(padding)
         self.exact = exact
         moves = abs(group.plane) > 1e-9  # (order, 2, 2): which of (x, y) reads which of (x, y)
-        back = (group.plane < -1e-9) & moves
+        back = group.plane * [[1, -1], [-1, 1]] < -1e-9  # rows run down, y up
         self.reverses = (bool(back[:, 1].any()), bool(back[:, 0].any()))  # rows, columns
         self.exchanges = bool(np.any(moves[:, 0, 1]))
         self._check_symmetry(group)
@@ -99,9 +99,9 @@ class Window:
             raise ExactnessError(
                 f"a {height}x{width} image leaves {left_over[0]} rows and {left_over[1]} columns over beyond the last "
                 f"window (kernel {self.kernel}, stride {self.stride}, padding {self.padding}, dilation "
-                f"{self.dilation}), so the windows of a turned or mirrored image lie elsewhere and equivariance is lost; "
-                "choose sizes with (size + 2 padding - dilation (kernel - 1) - 1) % stride == 0, such as odd sizes for "
-                "kernel 3, padding 1, stride 2, or even sizes for kernel 2 or kernel 4, padding 1; or pass exact=False"
+                f"{self.dilation}): the windows of a turned or mirrored image lie elsewhere, and equivariance is lost. "
+                "Use sizes with (size + 2 padding - dilation (kernel - 1) - 1) % stride == 0, such as odd sizes for "
+                "kernel 3, padding 1, stride 2, or even sizes for kernel 2, or kernel 4 with padding 1; or exact=False"
             )
 
     def convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None, mode: str, channel_groups: int) -> Tensor:

@@ -1,0 +1,10 @@
+"""Check claims of equivariance: on any module, by code that shares nothing with the groups' own tables.
+
+Images are moved by ``rot90``, ``flip``, a rotation of the colors by SciPy, and SciPy's interpolation for other angles.
+"""
+
+from equiconv.testing.equivariance import assert_equivariant, equivariance_error
+from equiconv.testing.laws import assert_group_laws
+from equiconv.testing.moves import move_image
+
+__all__ = ["assert_equivariant", "assert_group_laws", "equivariance_error", "move_image"]

@@ -1,0 +1,174 @@
+"""Measuring equivariance."""
+
+import copy
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from equiconv.errors import FieldTypeError
+from equiconv.groups.representation import FieldType, Representation, as_type
+from equiconv.testing.moves import Move, move_image
+
+__all__ = ["assert_equivariant", "equivariance_error"]
+
+
+def equivariance_error(
+    module: Callable[[Tensor], Tensor],
+    in_type: FieldType | Representation | None = None,
+    out_type: FieldType | Representation | None = None,
+    *,
+    size: tuple[int, int] = (9, 9),
+    dtype: torch.dtype = torch.float64,
+    move: Move | None = None,
+    seed: int = 0,
+) -> float:
+    """Measure how far a module is from equivariance, over every element of its group.
+
+    A copy of the module runs in the mode (training or evaluation) that it is in.
+
+    Args:
+        module: a module or function from tensors of ``in_type`` to tensors of ``out_type``, or to ``(B, classes)``.
+        in_type: the type of the input; None takes ``module.in_type``.
+        out_type: the type of the output, on the same group; None takes ``module.out_type``.
+        size: height and width of the test images.
+        dtype: the precision in which the module runs.
+        move: how ``(image, element)`` becomes the moved image, for groups that are not equiconv's own.
+        seed: the seed of the test images, and of whatever is random in the module.
+
+    Returns:
+        The largest ``|f(g x) - g f(x)| / |f(x) - f(x')|``, x and x' being different images. NaN if an output is not
+        finite; infinity if the output is zero, constant, or the same for different inputs, so that nothing was tested.
+        For angles off the pixel grid only the inscribed disk counts, and the interpolation of the images is part of the
+        error.
+
+    Raises:
+        FieldTypeError: if a type is missing, or the two types are of different groups.
+
+    Example:
+        >>> from equiconv.groups import P4
+        >>> from equiconv.layers import GroupConv2d
+        >>> equivariance_error(GroupConv2d(P4().image, 2 * P4().regular, 3)) < 1e-12
+        True
+    """
+    errors = _errors(module, in_type, out_type, size, dtype, move, seed)
+    return max(errors, key=lambda error: math.inf if math.isnan(error) else error)
+
+
+def assert_equivariant(
+    module: Callable[[Tensor], Tensor],
+    in_type: FieldType | Representation | None = None,
+    out_type: FieldType | Representation | None = None,
+    *,
+    size: tuple[int, int] = (9, 9),
+    tolerance: float = 1e-10,
+    dtype: torch.dtype = torch.float64,
+    move: Move | None = None,
+    seed: int = 0,
+) -> None:
+    """Raise AssertionError unless a module is equivariant under every element of its group.
+
+    Args:
+        module: a module or function from tensors of ``in_type`` to tensors of ``out_type``, or to ``(B, classes)``.
+        in_type: the type of the input; None takes ``module.in_type``.
+        out_type: the type of the output, on the same group; None takes ``module.out_type``.
+        size: height and width of the test images.
+        tolerance: the largest relative error allowed.
+        dtype: the precision in which the module runs.
+        move: how ``(image, element)`` becomes the moved image, for groups that are not equiconv's own.
+        seed: the seed of the test images, and of whatever is random in the module.
+
+    Raises:
+        AssertionError: if the error of an element is not below the tolerance, an output is not finite, or the output is
+            zero, constant, or the same for different inputs.
+        FieldTypeError: if a type is missing, or the two types are of different groups.
+
+    Example:
+        >>> from equiconv.groups import HueShift
+        >>> from equiconv.layers import GroupConv2d
+        >>> assert_equivariant(GroupConv2d(HueShift(3).image, 2 * HueShift(3).regular, 3))
+    """
+    errors = _errors(module, in_type, out_type, size, dtype, move, seed)
+    for g, error in enumerate(errors):
+        if not error < tolerance:
+            what = {"nan": "is not finite", "inf": "is zero, constant or blind to its input"}.get(str(error))
+            reason = f"output {what}" if what else f"relative error {error:.3g}, tolerance {tolerance:g}"
+            raise AssertionError(f"not equivariant under element {g} of {len(errors)}: {reason}")
+
+
+def _errors(
+    module: Callable[[Tensor], Tensor],
+    in_type: FieldType | Representation | None,
+    out_type: FieldType | Representation | None,
+    size: tuple[int, int],
+    dtype: torch.dtype,
+    move: Move | None,
+    seed: int,
+) -> list[float]:
+    """Return the error under each element."""
+    source, target = _types(module, in_type, out_type)
+    group = source.group
+    mover = move or (lambda x, g: move_image(group, x, g))
+    run = copy.deepcopy(module).to(dtype) if isinstance(module, nn.Module) else module
+    generator = torch.Generator().manual_seed(seed)
+    fields = torch.randn(2, source.n, source.fiber, *size, generator=generator, dtype=torch.float64)
+
+    def output(g: int) -> Tensor:
+        x = _moved(source, fields, g, mover).to(dtype)
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(seed)
+            return run(source.like(x)).double()
+
+    still = output(0)
+    return [_difference(output(g), still, target, g, mover) for g in range(group.order)]
+
+
+def _types(
+    module: Callable[[Tensor], Tensor],
+    in_type: FieldType | Representation | None,
+    out_type: FieldType | Representation | None,
+) -> tuple[FieldType, FieldType]:
+    in_type, out_type = in_type or getattr(module, "in_type", None), out_type or getattr(module, "out_type", None)
+    if in_type is None or out_type is None:
+        raise FieldTypeError("say in_type and out_type: this module does not know them")
+    source, target = as_type(in_type), as_type(out_type)
+    if source.group != target.group:
+        raise FieldTypeError(
+            f"one group is tested at a time; got {source!r} and {target!r}: restrict one, or pass out_type on "
+            f"{source.group!r}"
+        )
+    return source, target
+
+
+def _moved(field_type: FieldType, fields: Tensor, g: int, mover: Move) -> Tensor:
+    """Return fields (b, n, d, h, w) moved by g: images by the mover, others by rho(g) and their pixels by the mover."""
+    if field_type.representation == field_type.group.image:
+        return mover(fields, g)
+    rho = torch.tensor(field_type.representation.rho[g].tolist(), dtype=torch.float64)
+    turned = torch.einsum("ij,bnjhw->bnihw", rho, fields)
+    return mover(turned[..., None, :, :], g).squeeze(-3)  # entries one by one: only the plane moves
+
+
+def _difference(moved: Tensor, still: Tensor, target: FieldType, g: int, mover: Move) -> float:
+    """Return the relative distance of ``moved`` from ``still`` moved by g."""
+    if not (moved.isfinite().all() and still.isfinite().all()):
+        return math.nan
+    norm = float(still.norm())
+    spread = float((still - still.flatten()[0]).norm())
+    variation = float((still - still.roll(1, 0)).norm())  # between the two inputs: what a bias adds does not count
+    if norm == 0 or spread <= 1e-9 * norm or variation <= 1e-9 * norm:
+        return math.inf
+    if still.dim() == 2:
+        return float((moved - still).norm()) / variation
+    expected = _moved(target, target.fields(still), g, mover)  # (b, n, d, h, w)
+    found = target.fields(moved)
+    if found.shape != expected.shape:
+        return math.inf
+    disk = 1.0 if target.group.keeps_grid else _disk(*expected.shape[-2:])
+    return float(((found - expected) * disk).norm() / ((expected - expected.roll(1, 0)) * disk).norm())
+
+
+def _disk(height: int, width: int) -> Tensor:
+    y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+    return ((x**2 + y**2) <= 0.8).double()

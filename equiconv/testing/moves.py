@@ -1,0 +1,75 @@
+"""Moving images by code that shares nothing with the groups' own tables."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from equiconv.errors import GroupError
+from equiconv.groups import Cyclic, Dihedral, DirectProduct, Flip, Group, HueShift, Subgroup, Trivial
+
+__all__ = ["Move", "move_image"]
+
+Move = Callable[[Tensor, int], Tensor]
+
+
+def move_image(group: Group, x: Tensor, g: int) -> Tensor:
+    """Move an image by a group element, by code that does not use the tables of the group.
+
+    Args:
+        group: one of equiconv's groups, a product or a subgroup of them.
+        x: images ``(..., C, H, W)``; colors are moved if C = 3.
+        g: the element.
+
+    Returns:
+        The moved images. Angles off the grid are interpolated by cubic splines.
+
+    Raises:
+        GroupError: if it is not known how the group should move an image; pass ``move`` to the caller then.
+
+    Example:
+        >>> from equiconv.groups import P4
+        >>> x = torch.arange(9.0).view(1, 3, 3)
+        >>> torch.equal(move_image(P4(), x, 1), torch.rot90(x, 1, (-2, -1)))
+        True
+    """
+    match group:
+        case DirectProduct():
+            for factor in reversed(group.factors):
+                g, part = divmod(g, factor.order)
+                x = move_image(factor, x, part)
+            return x
+        case Subgroup():
+            return move_image(group.parent, x, group.elements[g])
+        case Trivial():
+            return x
+        case Cyclic():
+            return _turned(x, 360 * g / group.n)
+        case Dihedral():
+            flipped, steps = divmod(g, group.n)
+            turned = _turned(x, 360 * steps / group.n)
+            return turned.flip(-2) if flipped else turned
+        case Flip():
+            return _turned(x.flip(-2), math.degrees(2 * group.axis)) if g else x
+        case HueShift():
+            return _hue_shifted(x, 2 * math.pi * g / group.n)
+    raise GroupError(f"it is not known how {group!r} should move an image: pass move=, a function of (image, element)")
+
+
+def _turned(x: Tensor, degrees: float) -> Tensor:
+    quarters = degrees / 90
+    if abs(quarters - round(quarters)) < 1e-9:
+        return torch.rot90(x, round(quarters), (-2, -1))
+    turned = ndimage.rotate(x.numpy(), degrees, axes=(-1, -2), reshape=False, order=3)
+    return torch.from_numpy(np.ascontiguousarray(turned)).to(x.dtype)
+
+
+def _hue_shifted(x: Tensor, angle: float) -> Tensor:
+    if x.shape[-3] != 3:
+        return x
+    matrix = Rotation.from_rotvec(angle * np.ones(3) / math.sqrt(3)).as_matrix()
+    return torch.tensordot(torch.from_numpy(matrix).to(x.dtype), x.movedim(-3, 0), 1).movedim(0, -3)

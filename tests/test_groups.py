@@ -1,0 +1,242 @@
+"""Groups keep their laws and the conventions of the design."""
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import GRID, OFF_GRID, SOME
+
+import equiconv.groups as everything
+from equiconv.errors import GroupError, ShapeError
+from equiconv.groups import P4, P4M, Cyclic, Dihedral, Flip, Group, HueShift, Trivial
+from equiconv.testing import assert_group_laws
+
+NAMES = {name: getattr(everything, name) for name in everything.__all__}
+
+
+def rebuilt(value):
+    """Return what the repr of the value names."""
+    return eval(repr(value), {"__builtins__": {}}, NAMES)
+
+
+@pytest.mark.parametrize("group", [*GRID, *OFF_GRID, HueShift(3) * Dihedral(6), Cyclic(8) * HueShift(5)], ids=repr)
+def test_laws(group):
+    assert_group_laws(group)
+
+
+@pytest.mark.parametrize("group", [*SOME, *OFF_GRID], ids=repr)
+def test_values(group):
+    copies = [pickle.loads(pickle.dumps(group)), copy.deepcopy(group), copy.copy(group), rebuilt(group)]
+    assert all(other == group and hash(other) == hash(group) for other in copies)
+    assert len({*copies, group}) == 1
+    with pytest.raises(ValueError, match="read-only"):
+        group.table[0, 0] = 1
+
+
+def test_conventions_of_single_groups():
+    image = torch.randn(3, 5, 4)
+    for r in range(4):
+        assert torch.equal(P4().transform_image(image, r), torch.rot90(image, r, (-2, -1)))
+        assert torch.equal(P4M().transform_image(image, 4 + r), torch.rot90(image, r, (-2, -1)).flip(-2))
+    assert torch.equal(Flip().transform_image(image, 1), image.flip(-1))
+    assert torch.equal(Flip(0).transform_image(image, 1), image.flip(-2))
+    assert torch.equal(Flip(math.pi / 4).transform_image(image, 1), torch.rot90(image.flip(-2), 1, (-2, -1)))
+    red = torch.tensor([1.0, 0, 0]).view(3, 1, 1)
+    assert HueShift(3).transform_image(red, 1).flatten().tolist() == [0, 1, 0]
+    assert HueShift(3).transform_image(red, 2).flatten().tolist() == [0, 0, 1]
+    gray = torch.ones(3, 2, 2)
+    torch.testing.assert_close(HueShift(7).transform_image(gray, 3), gray)
+
+
+def test_rotation_off_the_grid_goes_the_same_way():
+    y, x = torch.meshgrid(torch.linspace(1, -1, 65), torch.linspace(-1, 1, 65), indexing="ij")
+    spot = torch.exp(-((x - 0.5) ** 2 + y**2) / 0.03)[None]
+    moved = Cyclic(8).transform_image(spot, 1)
+    expected = torch.exp(-((x - 0.5 / math.sqrt(2)) ** 2 + (y - 0.5 / math.sqrt(2)) ** 2) / 0.03)[None]
+    torch.testing.assert_close(moved, expected, atol=0.01, rtol=0)
+    assert (Cyclic(8).transform_image(spot, 7) - expected).abs().max() > 0.5
+
+
+def test_the_table_of_p4m():
+    source = P4M().table[P4M().inverse]  # row g: the slices g^-1 h
+    assert source[1].tolist() == [3, 0, 1, 2, 5, 6, 7, 4]
+    assert source[4].tolist() == [4, 5, 6, 7, 0, 1, 2, 3]
+    assert source[6].tolist() == [6, 7, 4, 5, 2, 3, 0, 1]
+
+
+def test_products():
+    group = HueShift(3) * P4M()
+    assert group.order == 24
+    assert group.factors == (HueShift(3), P4M())
+    assert (HueShift(3) * P4M()) * Trivial() == group == HueShift(3) * (Trivial() * P4M())
+    assert (Trivial() * Trivial()).order == 1
+    assert len((HueShift(3) * Cyclic(2) * Flip()).factors) == 3
+    hue, rest = 2, 5
+    assert group.table[hue * 8, rest] == group.table[rest, hue * 8] == hue * 8 + rest
+    np.testing.assert_array_equal(group.plane[hue * 8 + rest], P4M().plane[rest])
+    np.testing.assert_array_equal(group.color[hue * 8 + rest], HueShift(3).color[hue])
+    assert group != P4M() * HueShift(3)
+    assert P4() != HueShift(4)
+    assert Cyclic(1) == Trivial()
+
+
+@pytest.mark.parametrize(("a", "b", "name"), [(P4(), Flip(), "Dihedral(4)"), (Cyclic(3), Flip(), "Dihedral(3)")])
+def test_factors_that_do_not_commute(a, b, name):
+    for pair in ((a, b), (b, a), (HueShift(3) * a, b)):
+        with pytest.raises(GroupError, match="do not commute") as error:
+            pair[0] * pair[1]
+        assert name in str(error.value)
+
+
+@given(st.integers(-30, 30), st.sampled_from(range(24)))
+@settings(max_examples=60, deadline=None)
+def test_pow(exponent, g):
+    group = HueShift(3) * P4M()
+    power = 0
+    for _ in range(abs(exponent)):
+        power = int(group.table[power, g])
+    assert group.pow(g, exponent) == (power if exponent >= 0 else int(group.inverse[power]))
+
+
+@given(st.lists(st.sampled_from(range(24)), max_size=3))
+@settings(max_examples=60, deadline=None)
+def test_subgroups_by_generators(generators):
+    group = HueShift(3) * P4M()
+    part = group.subgroup(generators)
+    assert set(generators) <= set(part.elements)
+    assert group.order % part.order == 0
+    assert sorted(g for coset in part.cosets for g in coset) == list(range(24))
+    assert [coset[0] for coset in part.cosets] == sorted(min(coset) for coset in part.cosets)
+    for coset in part.cosets:
+        assert {int(group.table[group.inverse[coset[0]], g]) for g in coset} == set(part.elements)
+    conjugates = {group.table[group.table[g, h], group.inverse[g]] for g in range(24) for h in part.elements}
+    assert part.is_normal == (conjugates == set(part.elements))
+    assert_group_laws(part)
+    assert rebuilt(part) == part == pickle.loads(pickle.dumps(part))
+
+
+def test_subgroups_by_group():
+    group = HueShift(3) * P4M()
+    assert group.subgroup(HueShift(3)).elements == (0, 8, 16)
+    assert group.subgroup(P4M()).elements == tuple(range(8))
+    assert group.subgroup(P4()) == P4()
+    assert P4M().subgroup([1]) == P4()
+    assert P4M().subgroup(Flip()).elements == (0, 6)
+    assert Cyclic(8).subgroup(P4()).elements == (0, 2, 4, 6)
+    assert (P4() * Cyclic(2)).subgroup(Cyclic(2)).elements == (0, 1)
+    assert group.subgroup(Trivial()).elements == (0,)
+    assert not P4M().subgroup([4]).is_normal
+    part = group.subgroup(P4())
+    assert group.subgroup(part) is part
+
+
+@pytest.mark.parametrize(
+    ("parent", "which", "message"),
+    [
+        (P4(), HueShift(3), "no element"),
+        (P4(), Cyclic(8), "no element"),
+        (HueShift(3) * HueShift(3), HueShift(3), "give generators"),
+        (P4(), [4], "0 .. 3"),
+        (P4(), [True], "0 .. 3"),
+    ],
+)
+def test_subgroups_that_are_none(parent, which, message):
+    with pytest.raises(GroupError, match=message):
+        parent.subgroup(which)
+
+
+@pytest.mark.parametrize("kind", [Cyclic, Dihedral, HueShift])
+@pytest.mark.parametrize("n", [0, -1, 2.0, "4", True, None])
+def test_orders_that_are_none(kind, n):
+    with pytest.raises(GroupError, match="n >= 1"):
+        kind(n)
+
+
+@pytest.mark.parametrize("axis", [math.nan, math.inf, "x", None])
+def test_axes_that_are_none(axis):
+    with pytest.raises(GroupError, match="finite angle"):
+        Flip(axis)
+
+
+@pytest.mark.parametrize("other", [3, None, P4, "P4"])
+def test_products_with_what_is_no_group(other):
+    with pytest.raises(GroupError, match=r"HueShift\(3\) \* P4\(\)"):
+        HueShift(3) * other
+    with pytest.raises(GroupError, match=r"HueShift\(3\) \* P4\(\)"):
+        other * HueShift(3)
+
+
+@pytest.mark.parametrize("g", [-1, 4, 1.0, True, "1"])
+def test_elements_that_are_none(g):
+    for use in (
+        lambda: P4().pow(g, 2),
+        lambda: P4().transform_image(torch.zeros(3, 2, 2), g),
+        lambda: P4().check_element(g),
+    ):
+        with pytest.raises(GroupError, match=r"0 \.\. 3"):
+            use()
+
+
+def test_images_that_cannot_be_moved():
+    with pytest.raises(ShapeError, match="3, H, W"):
+        HueShift(3).transform_image(torch.zeros(1, 4, 4), 1)
+    with pytest.raises(ShapeError, match="C, H, W"):
+        P4().transform_image(torch.zeros(4, 4), 1)
+    assert P4().transform_image(torch.zeros(5, 4, 3), 1).shape == (5, 3, 4)
+
+
+class Custom(Group):
+    def __init__(self, table, plane=None, color=None):
+        super().__init__(np.array(table), plane=plane, color=color)
+
+    @property
+    def arguments(self):
+        return self.table, self.plane, self.color
+
+
+KLEIN = [[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]]
+LOOP = [[0, 1, 2, 3, 4], [1, 0, 3, 4, 2], [2, 4, 0, 1, 3], [3, 2, 4, 0, 1], [4, 3, 1, 2, 0]]  # Latin, not associative
+
+
+def test_a_group_of_ones_own():
+    group = Custom(KLEIN, plane=np.array([np.diag(d) for d in ([1.0, 1], [-1, 1], [1, -1], [-1, -1])]))
+    assert [irrep.dim for irrep in group.irreps] == [1, 1, 1, 1]
+    assert group.generators == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("table", "plane", "message"),
+    [
+        (LOOP, None, "not associative"),
+        ([[1, 0], [0, 1]], None, "identity"),
+        ([[0, 1], [1, 1]], None, "each element once"),
+        ([[0, 1]], None, "square"),
+        ([[0, 1], [1, 0]], np.array([np.eye(2), 2 * np.eye(2)]), "orthogonal"),
+        ([[0, 1], [1, 0]], np.array([np.eye(2), [[0, -1.0], [1, 0]]]), "do not multiply"),
+        ([[0, 1], [1, 0]], np.eye(2)[None], "shape"),
+    ],
+)
+def test_laws_are_checked_at_construction(table, plane, message):
+    with pytest.raises(GroupError, match=message):
+        Custom(table, plane)
+
+
+def test_quaternions():
+    """The quaternion group has an irrep of quaternionic type; nothing in the library is special to ours."""
+    units = {
+        "1": np.eye(2),
+        "i": np.diag([1j, -1j]),
+        "j": np.array([[0, 1], [-1, 0]]),
+        "k": np.array([[0, 1j], [1j, 0]]),
+    }
+    elements = [sign * unit for sign in (1, -1) for unit in units.values()]
+    table = [[next(n for n, c in enumerate(elements) if np.allclose(a @ b, c)) for b in elements] for a in elements]
+    group = Custom(table)
+    assert sorted((irrep.dim, irrep.type) for irrep in group.irreps) == [(1, "real")] * 4 + [(4, "quaternionic")]
+    indices, _ = group.regular.decompose()
+    assert len(indices) == 5

@@ -1,0 +1,109 @@
+"""The small network: published sizes, invariance, and its options."""
+
+import pytest
+import torch
+from samples import GRID
+
+from equiconv.errors import FieldTypeError, GroupError, ShapeError
+from equiconv.groups import P4, P4M, Flip, HueShift, Trivial
+from equiconv.layers import GroupConv2d
+from equiconv.models import CNN
+from equiconv.testing import assert_equivariant, equivariance_error
+
+H, T = HueShift(3), Trivial()
+EARLY, MIDDLE = [H] * 2 + [T] * 5, [H] * 4 + [T] * 3
+
+PUBLISHED = [  # group, width, channels, classes, factorization, pool, parameters
+    (T, 20, 1, 10, None, "max", 25_210),
+    (T, 57, 1, 10, "c", "max", 25_603),
+    (P4(), 10, 1, 10, None, "max", 24_810),
+    (P4(), 10, 1, 10, "g", "max", 8_910),
+    (P4(), 17, 1, 10, "g", "max", 25_255),
+    (P4(), 10, 1, 10, "gc", "max", 3_420),
+    (P4(), 30, 1, 10, "gc", "max", 24_640),
+    (T, 20, 3, 10, None, "max", 25_570),
+    (T, 20, 3, 30, None, "max", 25_990),
+    (H, 17, 3, 10, "g", None, 24_167),
+    (H, 17, 3, 30, "g", None, 25_207),
+    (H, 17, 3, 10, "g", "max", 23_827),
+    (H, 17, 3, 30, "g", "max", 24_187),
+    (EARLY, 19, 3, 10, "g", "max", 24_216),
+    (EARLY, 19, 3, 30, "g", "max", 24_616),
+    (H, 19, 3, 30, "g", "max", 30_031),
+    (MIDDLE, 18, 3, 10, "g", "max", 23_734),
+    (MIDDLE, 18, 3, 30, "g", "max", 24_114),
+    (H, 18, 3, 30, "g", "max", 27_030),
+    (H, 17, 3, 10, None, "max", 53_883),
+    (EARLY, 19, 3, 10, "g", None, 175_342),
+]
+
+
+@pytest.mark.parametrize(("group", "width", "channels", "classes", "factorization", "pool", "count"), PUBLISHED)
+def test_published_parameter_counts(group, width, channels, classes, factorization, pool, count):
+    net = CNN(group, width, in_channels=channels, classes=classes, factorization=factorization, pool=pool)
+    assert sum(p.numel() for p in net.parameters()) == count
+    assert net(torch.zeros(2, channels, 28, 28)).shape == (2, classes)
+    sizes = []
+    for layer in net.modules():
+        if isinstance(layer, GroupConv2d):
+            layer.register_forward_hook(lambda m, x, y: sizes.append(y.shape[-1]))
+    net(torch.zeros(2, channels, 28, 28))
+    assert list(dict.fromkeys(sizes)) == [26, 24, 10, 8, 6, 4, 1] or factorization == "c"
+
+
+@pytest.mark.parametrize("pool", ["max", "mean"])
+@pytest.mark.parametrize("group", GRID, ids=repr)
+def test_logits_are_invariant(group, pool):
+    net = CNN(group, 2 + 12 // group.order, classes=4, kernel_sizes=(3, 3, 2), pool=pool, dropout=0.1)
+    assert_equivariant(net, size=(12, 10))
+    assert_equivariant(net.eval(), size=(12, 10))
+
+
+@pytest.mark.parametrize(
+    "group",
+    [EARLY, MIDDLE, [H * P4M()] * 3 + [P4M()] * 4, [H * P4()] * 2 + [H] * 2 + [T] * 3, [H * P4()] * 3 + [P4()] * 4],
+    ids=repr,
+)
+def test_hybrids_stay_invariant(group):
+    net = CNN(group, 2, factorization="g")
+    survives = group[0]
+    if group[-1] == T and group[2] != H:
+        assert_equivariant(net, size=(28, 28))
+    else:
+        assert_equivariant(net, net.in_type.restrict(H), net.out_type.restrict(H), size=(28, 28))
+    assert survives == net.in_type.group
+
+
+def test_single_precision_logits_are_invariant_to_a_hundred_thousandth():
+    net = CNN(P4M(), 6, in_channels=1).eval()
+    x = torch.rand(4, 1, 28, 28)
+    for turns in range(4):
+        torch.testing.assert_close(net(torch.rot90(x, turns, (-2, -1))), net(x), rtol=0, atol=1e-5)
+        torch.testing.assert_close(net(torch.rot90(x, turns, (-2, -1)).flip(-1)), net(x), rtol=0, atol=1e-5)
+
+
+def test_without_pooling_logits_are_not_invariant():
+    assert equivariance_error(CNN(H, 3, pool=None), size=(28, 28)) > 1e-3
+
+
+def test_gray_images():
+    assert_equivariant(CNN(P4M(), 2, in_channels=1, kernel_sizes=(3, 3)), size=(12, 8))
+    assert_equivariant(CNN(Flip(), 2, in_channels=5, kernel_sizes=(3, 3)), size=(12, 8))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: CNN(H, 2, in_channels=1), FieldTypeError, "3 channels"),
+        (lambda: CNN([H] * 3, 2), ShapeError, "one group for each"),
+        (lambda: CNN(H, 2, kernel_sizes=(3,)), ShapeError, "at least 2 layers"),
+        (lambda: CNN(H, 2, factorization="x"), FieldTypeError, '"gc"'),
+        (lambda: CNN(H, 2, pool="sum"), FieldTypeError, "mode"),
+        (lambda: CNN([P4M()] * 3 + [P4()] * 4, 2), GroupError, "factors"),
+        (lambda: CNN([H] * 3 + [P4()] * 4, 2), GroupError, "factors"),
+        (lambda: CNN(H, 0), FieldTypeError, "n >= 1"),
+    ],
+)
+def test_mistakes_are_told(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
