@@ -8,8 +8,8 @@ any other representation are those that the group leaves alone (``SolvedPipeline
 from abc import ABC, abstractmethod
 
 import numpy as np
+import torch
 from torch import Tensor
-from torch import einsum as contract
 
 from equiconv.bases import SpatialBasis
 from equiconv.errors import FieldTypeError
@@ -101,13 +101,13 @@ class OrbitPipeline(KernelPipeline):
         o, i, f, s = coefficients.shape
         moved = coefficients.reshape(o, 1, i, f * s)
         if self.multiplies:
-            moved = contract("gkf,oifs->ogiks", self.fiber, coefficients)
+            moved = torch.einsum("gkf,oifs->ogiks", self.fiber, coefficients)
         if self.gathers:
             g, width = self.source.shape
             moved = moved.reshape(o, -1, i, f * s // width, width).expand(o, g, i, -1, width)
             moved = moved.gather(4, self.source.view(1, g, 1, 1, width).expand_as(moved))
         else:
-            moved = contract("gts,ogifs->ogift", self.plane, moved)
+            moved = torch.einsum("gts,ogifs->ogift", self.plane, moved)
         return moved.reshape(o, -1, i, f, s)
 
 

@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -425,6 +427,22 @@ def test_a_failed_cell_does_not_lose_the_others(finished, monkeypatch, tmp_path)
     assert [(outcome.cell.label, outcome.cell.seed) for outcome in failed] == [("HueShift(3)*P4", 0)]
     assert "HueShift(3)*P4, seed 0 failed: FloatingPointError" in console.file.getvalue()
     assert "Incomplete" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(FloatingPointError("nan"), "FloatingPointError: nan"), (BrokenProcessPool("gone"), "out of memory?")],
+)
+def test_what_goes_wrong_in_a_worker_is_told_and_not_stored(error, words, folder, tmp_path):
+    future = Future()
+    future.set_exception(error)
+    cell = Cell("P4", P4(), 3, 0)
+    store = CellStore(tmp_path, load(str(folder), 14), Protocol(1))
+    outcome = cells_module._settle(cell, future, store)
+    assert outcome.result is None
+    assert words in outcome.failure
+    assert not list(tmp_path.iterdir())
+    assert store.read(cell) is None
 
 
 def test_a_loss_that_is_not_finite_stops_the_cell(folder):

@@ -61,6 +61,17 @@ def test_autocast(group):
     assert conv.weight.grad.dtype == torch.float32
 
 
+def test_autocast_normalizes_in_full_precision():
+    norm, twin = (FieldBatchNorm(4 * (P4().irrep(0) + P4().irrep(1))) for _ in range(2))
+    x = (torch.randn(4, 4, 3, 9, 9) + 100).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = norm(x)
+    twin(x.float())
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(norm.running_mean, twin.running_mean, rtol=1e-5, atol=0)
+    torch.testing.assert_close(norm.running_var, twin.running_var, rtol=1e-4, atol=0)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_empty_batch(name):
     module = MODULES[name](GROUP).eval()

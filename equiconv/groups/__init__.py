@@ -1,8 +1,9 @@
 """Groups, their representations, and the field types made of them."""
 
 from equiconv.groups.color import HueShift
-from equiconv.groups.group import DirectProduct, Group
+from equiconv.groups.group import Group
 from equiconv.groups.plane import P4, P4M, Cyclic, Dihedral, Flip, Trivial
+from equiconv.groups.product import DirectProduct
 from equiconv.groups.representation import FieldType, Representation
 from equiconv.groups.subgroup import Subgroup
 

@@ -11,6 +11,7 @@ from equiconv.errors import FieldTypeError, GroupError, ShapeError
 from equiconv.groups import irreps
 from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen
 from equiconv.groups.moves import move_plane
+from equiconv.groups.naming import enclosed
 
 if TYPE_CHECKING:
     from equiconv.groups.group import Group
@@ -77,11 +78,6 @@ class Representation:
     def is_permutation(self) -> bool:
         """Whether every rho(g) permutes the entries of a field, so that pointwise functions keep the law."""
         return self.permutation is not None
-
-    @property
-    def is_trivial(self) -> bool:
-        """Whether no element moves anything."""
-        return bool(np.allclose(self.rho, np.eye(self.dim), atol=TOLERANCE))
 
     @property
     def is_regular(self) -> bool:
@@ -302,13 +298,3 @@ def as_type(value: FieldType | Representation) -> FieldType:
     if not isinstance(value, FieldType):
         raise FieldTypeError(f"expected a field type, such as 16 * group.regular; got {value!r}")
     return value
-
-
-def enclosed(value: object) -> str:
-    """Return the repr of ``value``, in parentheses if it is a sum or a product."""
-    text, depth = repr(value), 0
-    for letter in text:
-        depth += (letter in "([") - (letter in ")]")
-        if letter in "+*" and depth == 0:
-            return f"({text})"
-    return text

@@ -10,7 +10,7 @@ from equiconv.errors import GroupError
 from equiconv.groups import laws
 from equiconv.groups.group import Group
 from equiconv.groups.laws import Floats
-from equiconv.groups.representation import enclosed
+from equiconv.groups.naming import enclosed
 
 
 class Subgroup(Group):

@@ -74,13 +74,14 @@ class FieldBatchNorm(FieldLayer):
     def forward(self, x: Tensor) -> Tensor:
         """Normalize a tensor of ``in_type``; return a tensor of the same type."""
         fields = self.in_type.fields(x)  # (b, n, d, h, w)
-        mean, var = self._statistics(fields) if self.training else (self.running_mean, self.running_var)
-        scale = torch.rsqrt(var + self.eps) * (1 if self.weight is None else self.weight)  # (n, summands)
-        scale = self._spread(scale)  # (n, d)
-        shift = -(mean.to(scale.dtype) @ self.directions.to(scale.dtype)) * scale  # (n, d)
-        if self.bias is not None:
-            shift = shift + self.bias @ self.directions
-        return self.out_type.like(torch.addcmul(_over(shift, fields), fields, _over(scale, fields)))
+        with torch.autocast(x.device.type, enabled=False):
+            mean, var = self._statistics(fields) if self.training else (self.running_mean, self.running_var)
+            scale = torch.rsqrt(var + self.eps)  # (n, summands)
+            scale = self._spread(scale if self.weight is None else scale * self.weight)  # (n, d)
+            shift = -(mean.to(scale.dtype) @ self.directions.to(scale.dtype)) * scale  # (n, d)
+            if self.bias is not None:
+                shift = shift + self.bias @ self.directions
+            return self.out_type.like(torch.addcmul(_over(shift, fields), fields, _over(scale, fields)))
 
     def _statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean coordinates (n, t) and variances (n, summands) of the batch, and update the running ones."""
