@@ -303,6 +303,11 @@ def test_answer_names_winner_ties_and_the_safest():
     assert "85.0 ± 7.1 %" in next(line for line in text if "turned by" in line)
 
 
+def test_one_group_alone_wins_nothing():
+    assert "has a test error of 1.2 %" in answer([_row("P4", 4, [0.012], [0.5])])[0]
+    assert "lowest" not in " ".join(answer([_row("P4", 4, [0.012], [0.5])]))
+
+
 def test_a_broken_promise_is_told():
     held = checks(parse_groups("P4"), [_row("P4", 4, [0.1], [0.1])])
     assert held == [{"group": "P4", "condition": "rotated", "held": False}]
@@ -477,6 +482,12 @@ def test_mistakes_are_told_in_one_line_before_training(options, message, capsys,
     assert message in error
     assert "Traceback" not in error
     assert not list(tmp_path.iterdir())
+
+
+def test_out_that_is_a_file_is_told_before_training(capsys, monkeypatch):
+    monkeypatch.setattr(compare_module, "run_cells", None)
+    assert command_line.main(["compare", "--groups", "P4", "--out", __file__]) == 2
+    assert "cannot be made a folder" in capsys.readouterr().err
 
 
 def test_a_failure_sets_the_exit_code(monkeypatch):

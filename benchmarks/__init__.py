@@ -1,0 +1,1 @@
+"""Benchmarks of equiconv: ``python -m benchmarks compare`` and ``python -m benchmarks speed``."""

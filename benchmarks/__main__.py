@@ -1,0 +1,56 @@
+"""The command line: ``python -m benchmarks compare`` and ``python -m benchmarks speed``."""
+
+import argparse
+import importlib
+import sys
+
+from rich.console import Console
+
+from equiconv import EquiconvError
+
+COMMANDS = {
+    "compare": "which symmetry helps on my data, at equal parameters?",
+    "speed": "how fast are the layers and networks?",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: the words after ``python -m benchmarks``; None takes those of this process.
+
+    Returns:
+        0; 1 if a part failed, 2 for a mistake on the command line, 130 if interrupted.
+    """
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        args = _parser(words[0] if words else "").parse_args(words)
+        importlib.import_module(f"benchmarks.{args.command}").run(args)
+    except EquiconvError as error:
+        return _say(f"error: {error}", 2)
+    except KeyboardInterrupt:
+        return _say("interrupted; the same command goes on from here", 130)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    """Return the parser; only the module of the command that is asked for is imported."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Benchmarks of equiconv.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{compare,speed}")
+    for name, text in COMMANDS.items():
+        subparser = commands.add_parser(name, help=text, description=text)
+        if name == command:
+            importlib.import_module(f"benchmarks.{name}").add_arguments(subparser)
+    return parser
+
+
+def _say(text: str, code: int) -> int:
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""How test images are moved: by code that shares nothing with the groups of the library."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["CONDITIONS", "Move", "curve", "hue_shifted", "moved", "rotated"]
+
+Move = tuple[int, int]  # degrees of rotation, degrees of hue shift
+
+TURNS, SHIFTS = (90, 180, 270), (120, 240)
+CONDITIONS: dict[str, tuple[Move, ...]] = {
+    "upright": ((0, 0),),
+    "rotated": tuple((turn, 0) for turn in TURNS),
+    "hue-shifted": tuple((0, shift) for shift in SHIFTS),
+    "both": tuple((turn, shift) for turn in TURNS for shift in SHIFTS),
+}
+
+
+def curve(what: str, step: int) -> Iterator[Move]:
+    """Yield the moves by every ``step`` degrees of ``"rotation"`` or ``"hue"``, from 0 to below 360."""
+    for degrees in range(0, 360, step):
+        yield (degrees, 0) if what == "rotation" else (0, degrees)
+
+
+def moved(x: Tensor, move: Move) -> Tensor:
+    """Return images ``(B, 3, S, S)``, rotated and hue-shifted."""
+    return hue_shifted(rotated(x, move[0]), move[1])
+
+
+def rotated(x: Tensor, degrees: int) -> Tensor:
+    """Turn images counter-clockwise: quarter turns move pixels, the rest of the angle is interpolated bilinearly."""
+    quarters = (degrees + 45) // 90
+    return torch.rot90(_interpolated(x, math.radians(degrees - 90 * quarters)), quarters, (-2, -1))
+
+
+def _interpolated(x: Tensor, angle: float) -> Tensor:
+    if angle == 0:
+        return x
+    c, s = math.cos(angle), math.sin(angle)
+    matrix = torch.tensor([[c, -s, 0.0], [s, c, 0.0]], dtype=x.dtype)  # where a pixel comes from, y pointing down
+    grid = F.affine_grid(matrix.expand(len(x), 2, 3), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def hue_shifted(x: Tensor, degrees: int) -> Tensor:
+    """Shift the hue as HSV has it, red towards green; multiples of 120 degrees permute the channels."""
+    if degrees % 120 == 0:
+        return x.roll(degrees // 120, dims=-3)
+    hsv = rgb_to_hsv(x.movedim(-3, -1).numpy())
+    hsv[..., 0] = (hsv[..., 0] + degrees / 360) % 1
+    return torch.from_numpy(np.ascontiguousarray(hsv_to_rgb(hsv))).to(x.dtype).movedim(-1, -3)

@@ -1,0 +1,73 @@
+"""The report: one self-contained HTML page, the plots as files, the table in Markdown."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import torch
+from markupsafe import Markup
+from PIL import Image
+
+from benchmarks.data import Dataset
+from benchmarks.data.moves import CONDITIONS, moved
+from benchmarks.files import write_json, write_text
+from benchmarks.plots import PLOTS, draw
+from benchmarks.table import COLUMNS, markdown_table
+
+__all__ = ["write_report"]
+
+TEMPLATES = Path(__file__).parent / "templates"
+EXAMPLES = 10
+
+
+def write_report(folder: Path, results: dict[str, Any], data: Dataset) -> None:
+    """Write ``results.json``, ``table.md``, the plots and ``report.html``, each atomically.
+
+    Args:
+        folder: where to write.
+        results: the content of ``results.json``.
+        data: the data set, for the example images.
+    """
+    rows = results["summary"]
+    plots = draw(rows)
+    for name, svg in plots.items():
+        write_text(folder / f"{name}.svg", _standalone(svg))
+    write_text(folder / "table.md", markdown_table(rows))
+    write_text(folder / "report.html", _page(results, plots, data))
+    write_json(folder / "results.json", results)
+
+
+def _standalone(svg: str) -> str:
+    """Return a plot that is legible by itself: dark on white."""
+    return svg.replace("<svg ", '<svg style="color: #102030; background: white" ', 1)
+
+
+def _page(results: dict[str, Any], plots: dict[str, str], data: Dataset) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        **results,
+        columns=COLUMNS,
+        plots=[(PLOTS[name], Markup(svg)) for name, svg in plots.items()],
+        examples={name: _strip(data, index) for index, name in enumerate(CONDITIONS)},
+    )
+
+
+def _strip(data: Dataset, condition: int) -> str:
+    """Return one test image of each of the first classes, moved as a condition moves them, as a PNG data URL."""
+    moves = list(CONDITIONS.values())[condition]
+    first = [int(np.flatnonzero(data.test_labels == label)[0]) for label in np.unique(data.test_labels)[:EXAMPLES]]
+    images = torch.from_numpy(data.test_images[first])
+    shown = [moved(image[None], moves[index % len(moves)])[0] for index, image in enumerate(images)]
+    pixels = (255 * torch.cat(shown, -1).clamp(0, 1)).round().byte().permute(1, 2, 0).numpy()
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "png")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -1,0 +1,107 @@
+"""The table of the comparison, once for the terminal, Markdown and HTML."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.table import Table
+
+from benchmarks.data.moves import CONDITIONS
+from benchmarks.summary import Row, error_text
+
+__all__ = ["COLUMNS", "Column", "markdown_table", "rich_tables"]
+
+WIDE = 125  # characters that the whole table needs
+
+
+@dataclass(frozen=True)
+class Column:
+    """Hold a column: its header, what it means, and its text for a row."""
+
+    header: str
+    meaning: str
+    text: Callable[[Row], str]
+
+
+def _millions(count: float) -> str:
+    return f"{count / 1e6:.2f} M" if count < 9.995e6 else f"{count / 1e6:.1f} M"
+
+
+def _equivariance(row: Row) -> str:
+    if row["order"] == 1:
+        return "-"
+    return "constant" if row["equivariance_error"] is None else f"{row['equivariance_error']:.0e}"
+
+
+COLUMNS = (
+    Column("group", "The symmetry of the network.", lambda row: row["group"]),
+    Column(
+        "upright",
+        "Test error in percent on images like the training images: mean over the seeds ± standard deviation.",
+        lambda row: error_text(row, "upright"),
+    ),
+    Column(
+        "rotated",
+        "The same on every test image turned by 90, 180 and 270 degrees.",
+        lambda row: error_text(row, "rotated"),
+    ),
+    Column(
+        "hue-shifted",
+        "The same on every test image with its hue shifted by 120 and 240 degrees.",
+        lambda row: error_text(row, "hue-shifted"),
+    ),
+    Column("both", "The same with all six combinations of those.", lambda row: error_text(row, "both")),
+    Column("parameters", "Trainable parameters; the width is chosen for this.", lambda row: f"{row['parameters']:,}"),
+    Column(
+        "width", "Fields in each layer; a field has one channel for each group element.", lambda row: str(row["width"])
+    ),
+    Column(
+        "MACs",
+        "Multiply-accumulate operations of one image's forward pass (half of the FLOPs that PyTorch counts).",
+        lambda row: _millions(row["macs"]),
+    ),
+    Column(
+        "step time",
+        "Time of one training step, as a multiple of the network with no symmetry at the same budget. One thread, "
+        "measured after the training with nothing else running.",
+        lambda row: f"{row['step_time_ratio']:.1f} x",
+    ),
+    Column(
+        "memory",
+        "Peak memory of one training step: parameters, activations and gradients that are alive at once, counted from "
+        "the tensors. Scratch space within operations is not part of it.",
+        lambda row: f"{row['peak_memory'] / 2**20:.1f} MiB",
+    ),
+    Column(
+        "equivariance error",
+        "How far the trained network is from the symmetry it claims: the largest relative change of its output over "
+        "all elements of its group and all seeds, in double precision. Rounding alone gives about 1e-15; a dash means "
+        "that there is no symmetry to test, constant that the output of a network does not depend on the image.",
+        _equivariance,
+    ),
+)
+
+
+def rich_tables(rows: Sequence[Row], title: str, width: int) -> list[Table]:
+    """Return the table for a terminal of a width; in two parts, errors and costs, where it is narrow."""
+    if width >= WIDE:
+        return [_rich_table(rows, title, COLUMNS)]
+    errors = 1 + len(CONDITIONS)
+    return [_rich_table(rows, title, COLUMNS[:errors]), _rich_table(rows, "", COLUMNS[:1] + COLUMNS[errors:])]
+
+
+def _rich_table(rows: Sequence[Row], title: str, columns: Sequence[Column]) -> Table:
+    caption = "test error in %, mean ± std over the seeds" if title else None
+    table = Table(title=title or None, box=box.SIMPLE_HEAD, caption=caption, padding=(0, 0, 0, 1))
+    for index, column in enumerate(columns):
+        table.add_column(column.header, justify="right" if index else "left", no_wrap=index == 0)
+    for row in rows:
+        table.add_row(*(column.text(row) for column in columns))
+    return table
+
+
+def markdown_table(rows: Sequence[Row]) -> str:
+    """Return the table in Markdown."""
+    lines = [[column.header for column in COLUMNS], ["---"] + ["--:"] * (len(COLUMNS) - 1)]
+    lines += [[column.text(row).replace("*", r"\*") for column in COLUMNS] for row in rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

@@ -1,0 +1,182 @@
+"""One training run, and the test of its network under every condition: what one cell of the comparison is."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.data import Dataset
+from benchmarks.data.moves import CONDITIONS, Move, curve, moved
+from benchmarks.networks import count_parameters, network
+from equiconv import Group
+from equiconv.testing import equivariance_error
+
+__all__ = ["Cell", "Protocol", "cell_cost", "reproducible", "run_cell"]
+
+Report = Callable[[float], None]
+FORWARD_SHARE = 1 / 3  # what a forward pass costs, as a share of a training step
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Hold what is the same for every cell.
+
+    Args:
+        epochs: passes over the training images.
+        curve_step: degrees between the points of the two curves; a divisor of 30.
+        batch_size: images a step.
+        learning_rate: the peak of the one-cycle schedule of Adam.
+    """
+
+    epochs: int
+    curve_step: int = 15
+    batch_size: int = 32
+    learning_rate: float = 0.02
+
+    def describe(self) -> dict[str, object]:
+        """Return the protocol for people and for JSON."""
+        return {
+            "optimizer": "Adam, one-cycle learning rate (OneCycleLR)",
+            "augmentation": "none",
+            "selection": "none: the network after the last epoch is tested, once",
+            **asdict(self),
+        }
+
+    def test_moves(self) -> list[Move]:
+        """Return every move of the test images, each once."""
+        moves = [move for condition in CONDITIONS.values() for move in condition]
+        curves = [move for what in ("rotation", "hue") for move in curve(what, self.curve_step)]
+        return list(dict.fromkeys(moves + curves))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Hold what differs between the runs: the group with its width, and the seed of initialization and order."""
+
+    label: str
+    group: Group
+    width: int
+    seed: int
+
+
+def cell_cost(data: Dataset, protocol: Protocol) -> float:
+    """Return the work of a cell, in training images that are seen once."""
+    tested = len(data.test_labels) * len(protocol.test_moves())
+    return protocol.epochs * len(data.train_labels) + FORWARD_SHARE * tested
+
+
+def run_cell(cell: Cell, data: Dataset, protocol: Protocol, report: Report) -> dict[str, object]:
+    """Train a network and test it.
+
+    Args:
+        cell: the group, width and seed.
+        data: the images.
+        protocol: how to train and test.
+        report: called with the work done since the last call, in the unit of ``cell_cost``.
+
+    Returns:
+        The loss of each epoch, the error of each condition, the share of predictions that a condition changes, the
+        accuracy by angle, and the equivariance error (None if the output does not depend on the image, so that there is
+        nothing to measure); fit for JSON. The same arguments give the same numbers.
+
+    Raises:
+        FloatingPointError: if the loss is not finite.
+    """
+    with reproducible(cell.seed):
+        net = network(cell.group, cell.width, len(data.classes))
+        losses = _train(net, data, protocol, report)
+        net.eval()
+        predictions = _predictions(net, data, protocol, report)
+        return {
+            "group": cell.label,
+            "elements": repr(cell.group),
+            "seed": cell.seed,
+            "width": cell.width,
+            "parameters": count_parameters(net),
+            "losses": losses,
+            **_scores(predictions, torch.tensor(data.test_labels), protocol),
+            "equivariance_error": _finite(equivariance_error(net, size=(data.size, data.size))),
+        }
+
+
+@contextmanager
+def reproducible(seed: int) -> Iterator[None]:
+    """Seed PyTorch, use one thread and deterministic algorithms; restore everything afterwards."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+        torch.set_num_threads(threads)
+
+
+def _train(net: nn.Module, data: Dataset, protocol: Protocol, report: Report) -> list[float]:
+    images, labels = torch.tensor(data.train_images), torch.tensor(data.train_labels)
+    steps = -(-len(labels) // protocol.batch_size)
+    optimizer = torch.optim.Adam(net.parameters(), lr=protocol.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, protocol.learning_rate, total_steps=protocol.epochs * steps
+    )
+    losses = []
+    for epoch in range(protocol.epochs):
+        total = 0.0
+        for batch in torch.randperm(len(labels)).split(protocol.batch_size):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(images[batch]), labels[batch])
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.item() * len(batch)
+        losses.append(total / len(labels))
+        _check_finite(losses[-1], epoch)
+        report(len(labels))
+    return losses
+
+
+def _check_finite(loss: float, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss became {loss} in epoch {epoch + 1}; nothing was tested")
+
+
+def _predictions(net: nn.Module, data: Dataset, protocol: Protocol, report: Report) -> dict[Move, Tensor]:
+    """Return the predicted class ``(N,)`` of every test image under every move."""
+    images = torch.tensor(data.test_images)
+    predictions = {}
+    with torch.no_grad():
+        for move in protocol.test_moves():
+            logits = [net(moved(batch, move)) for batch in images.split(protocol.batch_size)]
+            predictions[move] = torch.cat(logits).argmax(1)
+            report(FORWARD_SHARE * len(images))
+    return predictions
+
+
+def _scores(predictions: dict[Move, Tensor], labels: Tensor, protocol: Protocol) -> dict[str, object]:
+    upright = predictions[0, 0]
+    return {
+        "error": {name: _share(predictions, moves, labels) for name, moves in CONDITIONS.items()},
+        "changed": {name: _share(predictions, moves, upright) for name, moves in CONDITIONS.items()},
+        "curves": {
+            what: {
+                str(max(move)): 1 - _share(predictions, (move,), labels) for move in curve(what, protocol.curve_step)
+            }
+            for what in ("rotation", "hue")
+        },
+    }
+
+
+def _share(predictions: dict[Move, Tensor], moves: tuple[Move, ...], expected: Tensor) -> float:
+    """Return the share of images, over some moves, whose prediction is not the expected one."""
+    wrong = sum(int((predictions[move] != expected).sum()) for move in moves)
+    return wrong / (len(moves) * len(expected))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
