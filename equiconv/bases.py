@@ -1,14 +1,16 @@
 """The functions that a kernel is made of, and how a group mixes them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
 from equiconv.errors import ExactnessError, ShapeError
 from equiconv.groups.group import Group
+from equiconv.groups.irreps import rotations
 from equiconv.groups.laws import Floats, Ints
 
-__all__ = ["Pixels", "SpatialBasis"]
+__all__ = ["Harmonics", "Pixels", "SpatialBasis"]
 
 
 class SpatialBasis(ABC):
@@ -20,6 +22,9 @@ class SpatialBasis(ABC):
 
     def __init__(self, kernel_size: tuple[int, int]) -> None:
         self.kernel_size = kernel_size
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.kernel_size})"
 
     @property
     @abstractmethod
@@ -90,3 +95,162 @@ class Pixels(SpatialBasis):
     def samples(self) -> None:
         """Return None: the functions are the pixels."""
         return
+
+
+class Harmonics(SpatialBasis):
+    """Take rings of circular harmonics: ``exp(-(r - ring)^2 / (2 width^2))`` times ``cos(m phi)`` and ``sin(m phi)``.
+
+    Every orthogonal transformation of the plane mixes cosine and sine of one frequency only, so that kernels can be
+    turned by any angle. At the center only frequency 0 is finite. The rings of each frequency are made orthonormal on
+    the pixels (symmetrically, so that each stays close to its ring); ``condition`` tells how far the whole is from it.
+
+    Equivariance:
+        Exact for every angle on the continuous plane. On pixels exact for quarter turns and flips along the axes and
+        diagonals; other angles are approximate, since kernel and image are only known there.
+
+    Args:
+        kernel_size: rows and columns of the window, equal.
+        rings: the radii, in pixels; None takes ``(kernel_size + 1) // 2`` of them from 0 to ``(kernel_size - 1) // 2``.
+        widths: the Gaussian width of each ring, in pixels; None takes 0.6, for the last ring 0.4, for radius 0 0.005.
+        frequencies: the largest frequency on each ring; None takes 0 at the center, 2r for odd and 2r - 1 for even
+            radii r, at most 2 at the border of the window.
+
+    Raises:
+        ShapeError: if the window is not square, the three lists do not fit each other, or no function is seen by any
+            pixel.
+
+    Example:
+        >>> Harmonics((5, 5)).size
+        11
+
+    Source:
+        Weiler and Cesa, General E(2)-Equivariant Steerable CNNs (NeurIPS 2019), section 2.7 and appendix G; the
+        defaults are those of e2cnn.
+    """
+
+    def __init__(
+        self,
+        kernel_size: tuple[int, int],
+        *,
+        rings: Sequence[float] | None = None,
+        widths: Sequence[float] | None = None,
+        frequencies: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(kernel_size)
+        side = kernel_size[0]
+        if side != kernel_size[1]:
+            raise ShapeError(f"harmonics need a square window; got {kernel_size[0]}x{kernel_size[1]}")
+        self.rings = tuple(np.linspace(0, (side - 1) // 2, (side + 1) // 2).tolist()) if rings is None else tuple(rings)
+        last = len(self.rings) - 1
+        self.widths = tuple(
+            [0.005 if r == 0 else 0.4 if i == last else 0.6 for i, r in enumerate(self.rings)]
+            if widths is None
+            else widths
+        )
+        self.frequencies = tuple(
+            [_default_frequency(r, side) for r in self.rings] if frequencies is None else frequencies
+        )
+        self._check_lists()
+        self._mixers = self._orthonormal_rings()
+        if not any(len(mixer) for mixer in self._mixers):
+            raise ShapeError(
+                f"no pixel of a {side}x{side} window sees the rings {self.rings}; use other rings or sizes"
+            )
+
+    def _check_lists(self) -> None:
+        lengths = {len(values) for values in (self.rings, self.widths, self.frequencies)}
+        whole = all(isinstance(f, (int, np.integer)) and f >= 0 for f in self.frequencies)
+        if len(lengths) != 1 or not self.rings or min(self.rings) < 0 or min(self.widths) <= 0 or not whole:
+            raise ShapeError(
+                "rings (>= 0), widths (> 0) and frequencies (integers >= 0) have one entry for each ring; got "
+                f"{self.rings}, {self.widths}, {self.frequencies}"
+            )
+
+    def _orthonormal_rings(self) -> list[Floats]:
+        """Return, for each frequency, how the orthonormal radial functions are made of the rings, ``(new, rings)``."""
+        points = self._pixels()
+        mixers = []
+        for m in range(max(self.frequencies) + 1):
+            parts = self._raw(points, m)  # (rings, parts, p)
+            gram = np.einsum("rcp,qcp->rq", parts, parts) / parts.shape[1]
+            seen = [i for i, f in enumerate(self.frequencies) if f >= m and gram[i, i] > 1e-2 ** (2 if m else 1)]
+            mixer = np.zeros((len(seen), len(self.rings)))
+            if seen:
+                values, vectors = np.linalg.eigh(gram[np.ix_(seen, seen)])
+                mixer[:, seen] = vectors / np.sqrt(values) @ vectors.T
+            mixers.append(mixer)
+        return mixers
+
+    def _pixels(self) -> Floats:
+        """Return the pixels of the window, row by row, as points (x right, y up), shape ``(p, 2)``."""
+        offsets = np.arange(self.kernel_size[0]) - (self.kernel_size[0] - 1) / 2
+        return np.stack([np.tile(offsets, len(offsets)), np.repeat(-offsets, len(offsets))], -1)
+
+    def _raw(self, points: Floats, m: int) -> Floats:
+        """Return the rings times the harmonics of frequency m at the points, ``(rings, 1 or 2, p)``."""
+        x, y = points.T
+        radius, angle = np.hypot(x, y), np.arctan2(y, x)
+        rings, widths = np.array(self.rings)[:, None], np.array(self.widths)[:, None]
+        profile = np.exp(-((radius - rings) ** 2) / (2 * widths**2))  # (rings, p)
+        if m == 0:
+            return profile[:, None]
+        waves = np.stack([np.cos(m * angle), np.sin(m * angle)]) * (radius > 1e-9)  # (2, p)
+        return profile[:, None] * waves
+
+    def __repr__(self) -> str:
+        lists = f"rings={self.rings}, widths={self.widths}, frequencies={self.frequencies}"
+        return f"Harmonics({self.kernel_size}, {lists})"
+
+    def evaluate(self, points: Floats) -> Floats:
+        """Return the functions at points (x right, y up) of the plane.
+
+        Args:
+            points: in pixels from the center of the window, shape ``(p, 2)``.
+
+        Returns:
+            The values, shape ``(s, p)``.
+        """
+        values = [
+            np.einsum("nr,rcp->ncp", mixer, self._raw(points, m)).reshape(-1, len(points))
+            for m, mixer in enumerate(self._mixers)
+        ]
+        return np.concatenate(values)
+
+    @property
+    def size(self) -> int:
+        """The number of functions."""
+        return sum(len(mixer) * (2 if m else 1) for m, mixer in enumerate(self._mixers))
+
+    @property
+    def condition(self) -> float:
+        """The condition number of the functions on the pixels; 1 if they are orthonormal, infinite if dependent."""
+        return float(np.linalg.cond(self.samples()))
+
+    def permutation(self, group: Group) -> None:
+        """Return None: a rotation mixes cosine and sine."""
+        return
+
+    def action(self, group: Group) -> Floats:
+        """Return the orthogonal matrices ``(order, s, s)``; the functions of one radial part and frequency mix."""
+        turn, handed = np.arctan2(group.plane[:, 1, 0], group.plane[:, 0, 0]), np.linalg.det(group.plane)
+        matrices = np.zeros((group.order, self.size, self.size))
+        start = 0
+        for m, mixer in enumerate(self._mixers):
+            block = rotations(m * turn)  # (order, 2, 2)
+            block[:, :, 1] *= handed[:, None]  # a reflection is a turn after phi -> -phi
+            block = block if m else block[:, :1, :1]
+            for _ in range(len(mixer)):
+                end = start + block.shape[1]
+                matrices[:, start:end, start:end] = block
+                start = end
+        return matrices
+
+    def samples(self) -> Floats:
+        """Return the functions on the pixels of the window, ``(s, kh*kw)``."""
+        return self.evaluate(self._pixels())
+
+
+def _default_frequency(radius: float, side: int) -> int:
+    """Return the largest frequency of e2cnn's default policy on a ring."""
+    border = radius == side // 2
+    return 0 if radius == 0 else int(min(2 * radius, 2 if border else 2 * radius - (radius + 1) % 2))

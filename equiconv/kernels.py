@@ -13,7 +13,8 @@ from torch import Tensor
 
 from equiconv.bases import SpatialBasis
 from equiconv.errors import FieldTypeError
-from equiconv.groups.laws import Floats, Ints
+from equiconv.groups.group import Group
+from equiconv.groups.laws import Floats
 from equiconv.groups.representation import Representation
 from equiconv.solve import equivariant_kernels
 from equiconv.tables import Tables
@@ -41,10 +42,9 @@ class KernelPipeline(Tables, ABC):
     coefficient_shape: tuple[int, ...]
     samples: Tensor
 
-    def __init__(self, basis: SpatialBasis) -> None:
+    def __init__(self, basis: SpatialBasis, samples: Floats | None) -> None:
         super().__init__()
         self.kernel_size = basis.kernel_size
-        samples = basis.samples()
         self.sampled = samples is not None
         if samples is not None:
             self.add_table("samples", samples)
@@ -55,7 +55,11 @@ class KernelPipeline(Tables, ABC):
 
     def sample(self, coefficients: Tensor) -> Tensor:
         """Return the kernels on the pixels, ``(o, g, i, f, kh*kw)``."""
-        return coefficients @ self.samples if self.sampled else coefficients
+        if not self.sampled:
+            return coefficients
+        o, g, i, f, s = coefficients.shape
+        rows = coefficients.transpose(0, 1).reshape(g, o * i * f, s)
+        return (rows @ self.samples).view(g, o, i, f, -1).transpose(0, 1)  # (o, g, i, f, kh*kw)
 
     def fold(self, kernels: Tensor) -> Tensor:
         """Return the kernels as those of one convolution, ``(o*g, i*f, kh, kw)``."""
@@ -70,45 +74,51 @@ class KernelPipeline(Tables, ABC):
 class OrbitPipeline(KernelPipeline):
     """Move one kernel by every element of the group: the output is regular.
 
-    Where fiber and plane are both permuted the move is one indexing; otherwise the fiber is multiplied by its matrices
-    and the plane indexed or multiplied.
+    Where fiber and plane are both permuted the move is one indexing. A fiber that is mixed is multiplied by its
+    matrices. Spatial functions that are mixed are sampled as moved by each element, so that moving them costs nothing.
     """
 
     fiber: Tensor
-    plane: Tensor
     source: Tensor
 
     def __init__(self, in_rep: Representation, basis: SpatialBasis) -> None:
-        super().__init__(basis)
         group = in_rep.group
-        fiber, pixels = in_rep.permutation, basis.permutation(group)
+        fiber, plane = in_rep.permutation, basis.permutation(group)
+        super().__init__(basis, basis.samples() if plane is not None else _moved_samples(basis, group))
         self.coefficient_shape = (in_rep.dim, basis.size)
-        self.gathers = pixels is not None
-        self.multiplies = fiber is None or pixels is None
-        if self.multiplies:
+        self.multiplies = fiber is None
+        self.gathers = fiber is not None or plane is not None
+        still = np.tile(np.arange(basis.size), (group.order, 1))
+        source = still if plane is None else plane[group.inverse]  # (g, s): the function that g brings to s
+        if fiber is None:
             self.add_table("fiber", in_rep.rho)
-        if pixels is None:
-            self.add_table("plane", basis.action(group))
-        elif fiber is None:
-            self.add_table("source", pixels[group.inverse])  # (g, s)
         else:
-            back: Ints = fiber[group.inverse][:, :, None]  # the entry that element g brings to f
-            source: Ints = back * basis.size + pixels[group.inverse][:, None]  # (g, f, s)
-            self.add_table("source", source.reshape(group.order, -1))
+            entries = fiber[group.inverse][:, :, None]  # (g, f, 1): the entry that g brings to f
+            source = (entries * basis.size + source[:, None]).reshape(group.order, -1)  # (g, f*s)
+        self.add_table("source", source)
 
     def act(self, coefficients: Tensor) -> Tensor:
         """Return the kernel moved by each element, ``(o, g, i, f, s)``."""
         o, i, f, s = coefficients.shape
-        moved = coefficients.reshape(o, 1, i, f * s)
+        moved = coefficients[:, None]  # (o, 1, i, f, s)
         if self.multiplies:
             moved = torch.einsum("gkf,oifs->ogiks", self.fiber, coefficients)
         if self.gathers:
             g, width = self.source.shape
             moved = moved.reshape(o, -1, i, f * s // width, width).expand(o, g, i, -1, width)
-            moved = moved.gather(4, self.source.view(1, g, 1, 1, width).expand_as(moved))
-        else:
-            moved = torch.einsum("gts,ogifs->ogift", self.plane, moved)
+            source = self.source.view(1, g, 1, 1, width).expand_as(moved)
+            if self.sampled:  # g outermost in memory, where sampling wants it
+                moved = moved.transpose(0, 1).gather(4, source.transpose(0, 1)).transpose(0, 1)
+            else:
+                moved = moved.gather(4, source)
         return moved.reshape(o, -1, i, f, s)
+
+
+def _moved_samples(basis: SpatialBasis, group: Group) -> Floats:
+    """Return the functions moved by each element, on the pixels, ``(g, s, kh*kw)``."""
+    samples = basis.samples()
+    assert samples is not None  # functions that a group mixes are not the pixels
+    return np.einsum("gts,tp->gsp", basis.action(group), samples)
 
 
 class SolvedPipeline(KernelPipeline):
@@ -117,7 +127,7 @@ class SolvedPipeline(KernelPipeline):
     solutions: Tensor
 
     def __init__(self, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
-        super().__init__(basis)
+        super().__init__(basis, basis.samples())
         solutions: Floats = equivariant_kernels(out_rep, in_rep, basis.action(in_rep.group))
         if len(solutions) == 0:
             size = "x".join(map(str, basis.kernel_size))

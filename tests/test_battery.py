@@ -4,9 +4,8 @@ import copy
 
 import pytest
 import torch
-from samples import CONVOLUTIONS, GRID, LAYERS, OFF_GRID, SOME, trained_cnn
+from samples import CONVOLUTIONS, GRID, LAYERS, SOME, trained_cnn
 
-from equiconv.errors import ExactnessError
 from equiconv.groups import P4, HueShift
 from equiconv.testing import assert_equivariant
 
@@ -66,10 +65,3 @@ def test_compiled_is_one_graph_and_equal(group, name):
     grads = [torch.autograd.grad(out.square().sum(), x)[0] for out in (y, z)]
     torch.testing.assert_close(*grads)
     assert_equivariant(compiled, module.in_type, module.out_type, size=SHAPES.get(name, (8, 7)))
-
-
-@pytest.mark.parametrize("group", OFF_GRID, ids=repr)
-@pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_groups_off_the_grid_are_refused(group, name):
-    with pytest.raises(ExactnessError, match="between pixels"):
-        CONVOLUTIONS[name](group)

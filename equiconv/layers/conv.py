@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from equiconv.bases import Pixels
+from equiconv.bases import Harmonics, Pixels, SpatialBasis
 from equiconv.errors import FieldTypeError, ShapeError
+from equiconv.groups.group import Group
 from equiconv.groups.representation import FieldType, Representation
 from equiconv.kernels import combine, kernel_pipeline
 from equiconv.layers.layer import FieldLayer
@@ -25,7 +26,8 @@ class GroupConv2d(FieldLayer):
 
     Equivariance:
         ``conv(in_type.transform(x, g)) == out_type.transform(conv(x), g)`` for every element g: exact for groups that
-        keep the pixel grid. Strides that do not fit the image symmetrically raise ExactnessError.
+        keep the pixel grid, and for the quarter turns in other groups; other angles are approximate, since an image is
+        only known on its pixels. Strides that do not fit the image symmetrically raise ExactnessError.
 
     Args:
         in_type: the field type of the input; a bare representation is one field.
@@ -41,6 +43,8 @@ class GroupConv2d(FieldLayer):
         factorization: how the coefficients ``(o, i, f, s)`` are shared. None: free; ``"g"``: ``(o, i, f) x (o, i, s)``,
             one spatial kernel for each pair of fields; ``"gc"``: ``(o, i, f) x (o, s)``, one for each output field. The
             output has to be regular for the last two.
+        basis: what the kernel is made of: ``"pixels"``, ``"harmonics"``, a ``SpatialBasis`` of the same size, or
+            ``"auto"``: pixels if the group keeps the pixel grid, else harmonics.
         exact: refuse settings that lose equivariance; False lets them pass.
 
     Shapes:
@@ -48,9 +52,9 @@ class GroupConv2d(FieldLayer):
         Output: a tensor of ``out_type`` with H' = (H + 2 padding - dilation (kernel - 1) - 1) // stride + 1.
 
     Initialization:
-        With fan_in = n_in / channel_groups * d_in * kh * kw, every entry of the expanded kernel has mean 0 and variance
-        1 / (3 fan_in), as in ``nn.Conv2d``: coefficients and bias are uniform on +-1/sqrt(fan_in). Factorized: the
-        spatial part has variance 1 / (kh * kw), the pointwise part kh * kw / (3 fan_in), both uniform.
+        With fan_in = n_in / channel_groups * d_in * s, s being the size of the basis (kh * kw pixels), coefficients and
+        bias are uniform on +-1/sqrt(fan_in), of variance 1 / (3 fan_in): an output has the variance that ``nn.Conv2d``
+        gives it. Factorized: the spatial part has variance 1 / s, the pointwise part s / (3 fan_in), both uniform.
 
     Raises:
         FieldTypeError: if the types are of two groups, the multiplicities cannot be split into ``channel_groups``, the
@@ -86,6 +90,7 @@ class GroupConv2d(FieldLayer):
         bias: bool = True,
         channel_groups: int = 1,
         factorization: str | None = None,
+        basis: str | SpatialBasis = "auto",
         exact: bool = True,
     ) -> None:
         super().__init__(in_type, out_type)
@@ -99,8 +104,8 @@ class GroupConv2d(FieldLayer):
         self.padding_mode = padding_mode
         self.channel_groups = channel_groups
         self.factorization = factorization
-        basis = Pixels(self.window.kernel)
-        self.pipeline = kernel_pipeline(self.out_type.representation, self.in_type.representation, basis)
+        self.basis = _make_basis(basis, group, self.window.kernel)
+        self.pipeline = kernel_pipeline(self.out_type.representation, self.in_type.representation, self.basis)
         self._make_parameters()
         self._make_bias(bias)
         self.reset_parameters()
@@ -129,14 +134,13 @@ class GroupConv2d(FieldLayer):
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew; the class docstring states the formula."""
-        rows, columns = self.window.kernel
-        fan_in = self.in_type.channels // self.channel_groups * rows * columns
+        fan_in = self.in_type.channels // self.channel_groups * self.basis.size
         bound = 1 / math.sqrt(fan_in)
         with torch.no_grad():
             if self.factorization is None:
                 self.weight.uniform_(-bound, bound)
             else:
-                side = math.sqrt(rows * columns)
+                side = math.sqrt(self.basis.size)
                 self.spatial.uniform_(-math.sqrt(3) / side, math.sqrt(3) / side)
                 self.pointwise.uniform_(-bound * side, bound * side)
             if self.bias is not None:
@@ -167,8 +171,18 @@ class GroupConv2d(FieldLayer):
         return (
             f"{self.in_type!r}, {self.out_type!r}, {self.window!r}, padding_mode={self.padding_mode!r}, "
             f"bias={self.has_bias}, channel_groups={self.channel_groups}, factorization={self.factorization!r}, "
-            f"exact={self.window.exact}"
+            f"basis={self.basis!r}, exact={self.window.exact}"
         )
+
+
+def _make_basis(basis: str | SpatialBasis, group: Group, kernel: tuple[int, int]) -> SpatialBasis:
+    if isinstance(basis, SpatialBasis):
+        if basis.kernel_size != kernel:
+            raise ShapeError(f"the basis is for kernels of size {basis.kernel_size}; kernel_size is {kernel}")
+        return basis
+    if basis not in ("auto", "harmonics", "pixels"):
+        raise FieldTypeError(f'basis is "auto", "pixels", "harmonics" or a SpatialBasis; got {basis!r}')
+    return Pixels(kernel) if basis == "pixels" or (basis == "auto" and group.keeps_grid) else Harmonics(kernel)
 
 
 def _check_types(in_type: FieldType, out_type: FieldType, channel_groups: int) -> None:
