@@ -271,7 +271,7 @@ def test_time_ratios_compare_rounds_with_each_other():
 def test_which_groups_promise_what():
     promised = {
         named.label: [name for name, moves in CONDITIONS.items() if contains(named.group, moves)]
-        for named in parse_groups("Trivial,P4,HueShift(3),HueShift(6),HueShift(2),Cyclic(2),HueShift(3)*P4M")
+        for named in parse_groups("Trivial,P4,HueShift(3),HueShift(6),HueShift(2),Cyclic(2),HueShift(3)*P4M,Cyclic(8)")
     }
     assert promised == {
         "Trivial": ["upright"],
@@ -281,6 +281,7 @@ def test_which_groups_promise_what():
         "HueShift(2)": ["upright"],
         "Cyclic(2)": ["upright"],
         "HueShift(3)*P4M": ["upright", "rotated", "hue-shifted", "both"],
+        "Cyclic(8)": ["upright", "rotated"],
     }
 
 
@@ -463,7 +464,6 @@ def test_a_loss_that_is_not_finite_stops_the_cell(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--groups", "Cyclic(8)"], "Cyclic(8)"),
         (["--groups", "P5"], "known groups"),
         (["--seeds", "0"], "--seeds is at least 1"),
         (["--epochs", "0"], "--epochs is at least 1"),

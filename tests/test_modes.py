@@ -133,6 +133,8 @@ def test_made_on_the_meta_device(name):
         ghost = MODULES[name](GROUP)
     assert all(p.device.type == "meta" for p in ghost.parameters())
     module = MODULES[name](GROUP).eval()
+    shape = module(inputs(module, name)).shape
+    assert ghost.eval()(inputs(module, name, device="meta")).shape == shape
     real = ghost.to_empty(device="cpu").eval()
     real.load_state_dict(module.state_dict())
     x = inputs(module, name)

@@ -10,7 +10,7 @@ from equiconv.errors import FieldTypeError, ShapeError
 from equiconv.groups.group import Group
 from equiconv.groups.representation import FieldType, Representation
 from equiconv.kernels import combine, kernel_pipeline
-from equiconv.layers.layer import FieldLayer
+from equiconv.layers.layer import FieldLayer, full_precision
 from equiconv.layers.window import PADDING_MODES, Size, Window
 
 __all__ = ["GroupConv2d"]
@@ -161,7 +161,7 @@ class GroupConv2d(FieldLayer):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve a tensor of ``in_type``; return a tensor of ``out_type``."""
         x = self.in_type.flatten(x)  # (b, i*f, h, w)
-        with torch.autocast(x.device.type, enabled=False):  # the kernel is made in the precision of the weights
+        with full_precision(x):  # the kernel is made in the precision of the weights
             kernel, bias = self.kernel(), self.expanded_bias()
         y = self.window.convolve(x, kernel, bias, self.padding_mode, self.channel_groups)  # (b, o*g, h, w)
         return self.out_type.unflatten(y)

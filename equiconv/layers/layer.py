@@ -1,5 +1,10 @@
 """What all layers share."""
 
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
 from equiconv.groups.representation import FieldType, Representation, as_type
 from equiconv.tables import Tables
 
@@ -13,3 +18,9 @@ class FieldLayer(Tables):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """Return a context in which autocast is off, on the device of ``x``."""
+    device = x.device.type
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()

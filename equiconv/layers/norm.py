@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from equiconv.errors import FieldTypeError
 from equiconv.groups.representation import FieldType, Representation
-from equiconv.layers.layer import FieldLayer
+from equiconv.layers.layer import FieldLayer, full_precision
 
 __all__ = ["FieldBatchNorm"]
 
@@ -74,7 +74,7 @@ class FieldBatchNorm(FieldLayer):
     def forward(self, x: Tensor) -> Tensor:
         """Normalize a tensor of ``in_type``; return a tensor of the same type."""
         fields = self.in_type.fields(x)  # (b, n, d, h, w)
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             mean, var = self._statistics(fields) if self.training else (self.running_mean, self.running_var)
             scale = torch.rsqrt(var + self.eps)  # (n, summands)
             scale = self._spread(scale if self.weight is None else scale * self.weight)  # (n, d)
