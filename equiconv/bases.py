@@ -1,5 +1,6 @@
 """The functions that a kernel is made of, and how a group mixes them."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from equiconv.errors import ExactnessError, ShapeError
 from equiconv.groups.group import Group
 from equiconv.groups.irreps import rotations
 from equiconv.groups.laws import Floats, Ints
+from equiconv.groups.values import integer
 
 __all__ = ["Harmonics", "Pixels", "SpatialBasis"]
 
@@ -21,6 +23,9 @@ class SpatialBasis(ABC):
     """
 
     def __init__(self, kernel_size: tuple[int, int]) -> None:
+        sizes = [integer(size) for size in kernel_size] if isinstance(kernel_size, (tuple, list)) else []
+        if len(sizes) != 2 or any(size is None or size < 1 for size in sizes):
+            raise ShapeError(f"kernel_size is (rows, columns), integers >= 1; got {kernel_size!r}")
         self.kernel_size = kernel_size
 
     def __repr__(self) -> str:
@@ -140,27 +145,20 @@ class Harmonics(SpatialBasis):
         side = kernel_size[0]
         if side != kernel_size[1]:
             raise ShapeError(f"harmonics need a square window; got {kernel_size[0]}x{kernel_size[1]}")
-        self.rings = tuple(np.linspace(0, (side - 1) // 2, (side + 1) // 2).tolist()) if rings is None else tuple(rings)
+        self.rings = _listed(rings, _default_rings(side))
         last = len(self.rings) - 1
-        self.widths = tuple(
-            [0.005 if r == 0 else 0.4 if i == last else 0.6 for i, r in enumerate(self.rings)]
-            if widths is None
-            else widths
-        )
-        self.frequencies = tuple(
-            [_default_frequency(r, side) for r in self.rings] if frequencies is None else frequencies
-        )
+        default_widths = [0.005 if r == 0 else 0.4 if i == last else 0.6 for i, r in enumerate(self.rings)]
+        self.widths = _listed(widths, default_widths)
+        self.frequencies = _listed(frequencies, [_default_frequency(r, side) for r in self.rings])
         self._check_lists()
         self._mixers = self._orthonormal_rings()
         if not any(len(mixer) for mixer in self._mixers):
-            raise ShapeError(
-                f"no pixel of a {side}x{side} window sees the rings {self.rings}; use other rings or sizes"
-            )
+            raise ShapeError(f"no pixel of a {side}x{side} window sees the rings {self.rings}; choose other rings")
 
     def _check_lists(self) -> None:
         lengths = {len(values) for values in (self.rings, self.widths, self.frequencies)}
-        whole = all(isinstance(f, (int, np.integer)) and f >= 0 for f in self.frequencies)
-        if len(lengths) != 1 or not self.rings or min(self.rings) < 0 or min(self.widths) <= 0 or not whole:
+        whole = all((integer(f) or 0) >= 0 and integer(f) is not None for f in self.frequencies)
+        if len(lengths) != 1 or not self.rings or not whole or min(self.rings) < 0 or min(self.widths) <= 0:
             raise ShapeError(
                 "rings (>= 0), widths (> 0) and frequencies (integers >= 0) have one entry for each ring; got "
                 f"{self.rings}, {self.widths}, {self.frequencies}"
@@ -250,7 +248,23 @@ class Harmonics(SpatialBasis):
         return self.evaluate(self._pixels())
 
 
+def _listed(values: Sequence[float] | None, default: Sequence[float]) -> tuple:
+    if values is None:
+        return tuple(default)
+    if not isinstance(values, (tuple, list)) or not all(isinstance(value, (int, float)) for value in values):
+        raise ShapeError(
+            f"rings, widths and frequencies are lists of numbers with one entry for each ring; got {values!r}"
+        )
+    return tuple(values)
+
+
+def _default_rings(side: int) -> list[float]:
+    """Return e2cnn's radii; for 2x2 windows, where it has none, the one on which the four pixels lie."""
+    return [math.sqrt(0.5)] if side == 2 else np.linspace(0, (side - 1) // 2, (side + 1) // 2).tolist()
+
+
 def _default_frequency(radius: float, side: int) -> int:
     """Return the largest frequency of e2cnn's default policy on a ring."""
-    border = radius == side // 2
-    return 0 if radius == 0 else int(min(2 * radius, 2 if border else 2 * radius - (radius + 1) % 2))
+    if radius == 0 or side == 2:
+        return round(radius)
+    return int(min(2 * radius, 2 if radius == side // 2 else 2 * radius - (radius + 1) % 2))

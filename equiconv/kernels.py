@@ -68,6 +68,7 @@ class KernelPipeline(Tables, ABC):
 
     def forward(self, coefficients: Tensor) -> Tensor:
         """Act, sample, fold: ``(o, i, *coefficient_shape)`` to ``(o*g, i*f, kh, kw)``."""
+        self.settle(coefficients.device)
         return self.fold(self.sample(self.act(coefficients)))
 
 
@@ -129,12 +130,7 @@ class SolvedPipeline(KernelPipeline):
     def __init__(self, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
         super().__init__(basis, basis.samples())
         solutions: Floats = equivariant_kernels(out_rep, in_rep, basis.action(in_rep.group))
-        if len(solutions) == 0:
-            size = "x".join(map(str, basis.kernel_size))
-            raise FieldTypeError(
-                f"no {size} kernel maps {in_rep!r} to {out_rep!r}: only zero is equivariant; "
-                "use a larger kernel, or an output that shares irreps with the input"
-            )
+        _check_reached(solutions, out_rep, in_rep, basis)
         self.coefficient_shape = (len(solutions),)
         self.axes = (out_rep.dim, in_rep.dim, basis.size)
         self.add_table("solutions", np.ascontiguousarray(solutions.reshape(len(solutions), -1)))
@@ -143,6 +139,20 @@ class SolvedPipeline(KernelPipeline):
         """Return the combined kernels, ``(o, g, i, f, s)``, g being the entries of an output field."""
         o, i, _ = coefficients.shape
         return (coefficients @ self.solutions).view(o, i, *self.axes).transpose(1, 2)  # (o, g, i, f, s)
+
+
+def _check_reached(solutions: Floats, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
+    """Raise if a summand of the output would be zero whatever the weights are."""
+    start = 0
+    for summand in out_rep.summands:
+        end = start + summand.dim
+        if not solutions[:, start:end].any():
+            size = "x".join(map(str, basis.kernel_size))
+            raise FieldTypeError(
+                f"no {size} kernel maps {in_rep!r} to {summand!r}: only zero is equivariant; "
+                "use a larger kernel, or an output that shares irreps with the input"
+            )
+        start = end
 
 
 def kernel_pipeline(out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> KernelPipeline:

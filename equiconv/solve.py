@@ -20,14 +20,13 @@ def equivariant_kernels(out_rep: Representation, in_rep: Representation, action:
         action: how the group mixes the s spatial basis functions, orthogonal matrices ``(order, s, s)``.
 
     Returns:
-        An orthogonal basis. If all coefficients are independent with variance v, and the input is white noise of
-        variance 1, the entries of each summand of the output have the variance ``d_in * s * v`` on average, as those of
-        a kernel of free coefficients have.
+        An orthogonal basis; rows of the output that no kernel reaches are zero. If all coefficients are independent
+        with variance v, and the input is white noise of variance 1, the entries of each summand of the output have the
+        variance ``d_in * s * v`` on average, as those of a kernel of free coefficients have.
     """
-    in_parts = _parts(in_rep)
     kernels, start = [], 0
     for summand in out_rep.summands:
-        found = _kernels_into(summand, in_parts, action)
+        found = _kernels_into(summand, in_rep, action)
         rows = np.zeros((len(found), out_rep.dim, in_rep.dim, action.shape[-1]))
         rows[:, start : start + summand.dim] = found
         kernels.append(rows)
@@ -35,19 +34,26 @@ def equivariant_kernels(out_rep: Representation, in_rep: Representation, action:
     return snapped(np.concatenate(kernels))
 
 
-def _kernels_into(out_rep: Representation, in_parts: list[tuple[int, Floats]], action: Floats) -> Floats:
-    irreps, out_parts = out_rep.group.irreps, _parts(out_rep)
-    pairs = {(k, m): _solve_pair(irreps[k].rho, irreps[m].rho, action) for k in dict(out_parts) for m in dict(in_parts)}
-    kernels, reached = [], 0
+def _kernels_into(out_rep: Representation, in_rep: Representation, action: Floats) -> Floats:
+    out_irreps, in_irreps = (
+        out_rep.group.irreps,
+        in_rep.group.irreps,
+    )  # equal groups may number their irreps differently
+    out_parts, in_parts = _parts(out_rep), _parts(in_rep)
+    pairs = {
+        (k, m): _solve_pair(out_irreps[k].rho, in_irreps[m].rho, action)
+        for k in dict(out_parts)
+        for m in dict(in_parts)
+    }
+    kernels, reached = [np.zeros((0, out_rep.dim, in_rep.dim, action.shape[-1]))], 0
     for k, to_out in out_parts:
         found = np.concatenate(
             [np.einsum("bxys,ox,iy->bois", pairs[k, m], to_out, from_in, optimize=True) for m, from_in in in_parts]
         )  # (b, d_out, d_in, s), each of norm 1
         if len(found):
-            reached += irreps[k].dim
-            kernels.append(found * np.sqrt(irreps[k].dim * found[0, 0].size / len(found)))
-    size = (0, out_rep.dim, sum(len(from_in.T) for _, from_in in in_parts), action.shape[-1])
-    return np.concatenate([np.zeros(size), *kernels]) * np.sqrt(out_rep.dim / max(reached, 1))
+            reached += out_irreps[k].dim
+            kernels.append(found * np.sqrt(out_irreps[k].dim * found[0, 0].size / len(found)))
+    return np.concatenate(kernels) * np.sqrt(out_rep.dim / max(reached, 1))
 
 
 def _parts(rep: Representation) -> list[tuple[int, Floats]]:

@@ -27,6 +27,13 @@ class Tables(nn.Module):
         self._masters[name] = np.array(values)
         self.register_buffer(name, torch.tensor(self._masters[name], dtype=dtype), persistent=False)
 
+    def settle(self, device: torch.device) -> None:
+        """Bring tables that are still on the meta device to ``device``, where loaded parameters or inputs are."""
+        for name, master in self._masters.items():
+            buffer = self._buffers[name]
+            if buffer is not None and buffer.is_meta and device.type != "meta":
+                self._buffers[name] = torch.tensor(master, dtype=buffer.dtype, device=device)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         result: Any = super()._apply(fn, recurse)
         for name, master in self._masters.items():

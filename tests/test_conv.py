@@ -7,6 +7,7 @@ from test_representations import rebuilt
 from torch.nn import functional as F
 
 import equiconv
+import equiconv.bases
 import equiconv.layers as layers
 from equiconv.errors import EquiconvError, ExactnessError, FieldTypeError, GroupError, ShapeError
 from equiconv.groups import P4, P4M, Cyclic, Dihedral, Flip, HueShift, Trivial
@@ -201,10 +202,18 @@ MISTAKES = [
     (lambda: SpatialPool(2 * P4().regular, 2, padding=2), ShapeError, "half of the window"),
     (lambda: SpatialPool(2 * P4().regular, 2)(torch.zeros(1, 2, 4, 7, 7)), ExactnessError, "7x7 image leaves 1 rows"),
     (lambda: SpatialPool(2 * P4().regular, 2, stride=0), ShapeError, "stride"),
-    (lambda: FieldBatchNorm(2 * P4().regular, eps=0), FieldTypeError, "eps > 0"),
+    (lambda: FieldBatchNorm(2 * P4().regular, eps=0), FieldTypeError, "0 < eps"),
     (lambda: FieldBatchNorm(2 * P4().regular, momentum=2), FieldTypeError, "momentum"),
     (lambda: FieldBatchNorm(2 * P4().regular)(torch.zeros(1, 8, 3, 3)), ShapeError, "got"),
     (lambda: FieldDropout(2 * P4().regular, 1.5), FieldTypeError, "probability"),
+    (lambda: FieldDropout(2 * P4().regular, "a"), FieldTypeError, "probability"),
+    (lambda: FieldBatchNorm(2 * P4().regular, eps=float("inf")), FieldTypeError, "0 < eps"),
+    (lambda: FieldBatchNorm(2 * P4().regular, momentum=None), FieldTypeError, "momentum"),
+    (lambda: SpatialPool(2 * P4().regular, (2, 3), stride=1), ExactnessError, "square windows"),
+    (lambda: SpatialPool(2 * Cyclic(8).regular, 3, stride=2), ExactnessError, "exact=False"),
+    (lambda: GroupPool(2 * P4().regular, over=2), GroupError, "list of elements"),
+    (lambda: GroupConv2d(*P4_TYPES, 3, bias="no"), FieldTypeError, "True or False"),
+    (lambda: GroupConv2d(P4().trivial, P4().trivial + P4().irrep(1), 1), FieldTypeError, r"no 1x1.*irrep\(1\)"),
     (lambda: Pointwise(2 * P4().vector), FieldTypeError, "mixes the entries"),
     (lambda: Pointwise(2 * HueShift(4).image), FieldTypeError, "mixes the entries"),
     (lambda: Pointwise(2 * P4().regular, "relu"), FieldTypeError, "function of a tensor"),
@@ -269,7 +278,8 @@ def test_a_learned_color_space_is_exact_for_the_shifts_it_learned():
     ids=lambda layer: type(layer).__name__,
 )
 def test_repr_rebuilds(layer):
-    names = {name: getattr(module, name) for module in (equiconv.groups, layers) for name in module.__all__}
+    modules = (equiconv.groups, equiconv.bases, layers)
+    names = {name: getattr(module, name) for module in modules for name in module.__all__}
     again = eval(repr(layer), {"__builtins__": {}}, names)
     assert repr(again) == repr(layer)
     again.load_state_dict(layer.state_dict())
@@ -282,3 +292,10 @@ def test_public_names():
     assert len(equiconv.__all__) <= 25
     assert all(hasattr(equiconv, name) for name in equiconv.__all__)
     assert rebuilt(2 * P4().regular) == 2 * P4().regular
+
+
+def test_equal_groups_that_number_their_irreps_differently():
+    for a, b in ((Dihedral(2), Flip(0) * Cyclic(2)), (HueShift(3) * P4(), (HueShift(3) * P4()).subgroup([1, 4]))):
+        assert a == b
+        for irrep in b.irreps:
+            assert_equivariant(GroupConv2d(2 * a.regular, 2 * irrep, 3))

@@ -14,7 +14,8 @@ from samples import GRID, OFF_GRID, SOME
 import equiconv.groups as everything
 from equiconv.errors import GroupError, ShapeError
 from equiconv.groups import P4, P4M, Cyclic, Dihedral, Flip, Group, HueShift, Trivial
-from equiconv.testing import assert_group_laws
+from equiconv.groups.irreps import cyclic_table
+from equiconv.testing import assert_group_laws, move_image
 
 NAMES = {name: getattr(everything, name) for name in everything.__all__}
 
@@ -85,7 +86,15 @@ def test_products():
     assert Cyclic(1) == Trivial()
 
 
-@pytest.mark.parametrize(("a", "b", "name"), [(P4(), Flip(), "Dihedral(4)"), (Cyclic(3), Flip(), "Dihedral(3)")])
+@pytest.mark.parametrize(
+    ("a", "b", "name"),
+    [
+        (P4(), Flip(), "Dihedral(4)"),
+        (Cyclic(3), Flip(), "Dihedral(6)"),
+        (Cyclic(3), Flip(0), "Dihedral(3)"),
+        (Dihedral(16), Dihedral(15), "Dihedral(240)"),
+    ],
+)
 def test_factors_that_do_not_commute(a, b, name):
     for pair in ((a, b), (b, a), (HueShift(3) * a, b)):
         with pytest.raises(GroupError, match="do not commute") as error:
@@ -130,6 +139,8 @@ def test_subgroups_by_group():
     assert Cyclic(8).subgroup(P4()).elements == (0, 2, 4, 6)
     assert (P4() * Cyclic(2)).subgroup(Cyclic(2)).elements == (0, 1)
     assert group.subgroup(Trivial()).elements == (0,)
+    assert (Cyclic(2) * P4() * HueShift(3)).subgroup(P4() * HueShift(3)).elements == tuple(range(12))
+    assert (P4() * P4()).subgroup(P4() * P4()).order == 16
     assert not P4M().subgroup([4]).is_normal
     part = group.subgroup(P4())
     assert group.subgroup(part) is part
@@ -142,7 +153,8 @@ def test_subgroups_by_group():
         (P4(), Cyclic(8), "no element"),
         (HueShift(3) * HueShift(3), HueShift(3), "give generators"),
         (P4(), [4], "0 .. 3"),
-        (P4(), [True], "0 .. 3"),
+        (P4(), [True], r"0 \.\. 3"),
+        (P4(), 1, "list of elements"),
     ],
 )
 def test_subgroups_that_are_none(parent, which, message):
@@ -226,8 +238,7 @@ def test_laws_are_checked_at_construction(table, plane, message):
         Custom(table, plane)
 
 
-def test_quaternions():
-    """The quaternion group has an irrep of quaternionic type; nothing in the library is special to ours."""
+def quaternions():
     units = {
         "1": np.eye(2),
         "i": np.diag([1j, -1j]),
@@ -236,7 +247,67 @@ def test_quaternions():
     }
     elements = [sign * unit for sign in (1, -1) for unit in units.values()]
     table = [[next(n for n, c in enumerate(elements) if np.allclose(a @ b, c)) for b in elements] for a in elements]
-    group = Custom(table)
+    return Custom(table)
+
+
+def test_quaternions():
+    """The quaternion group has an irrep of quaternionic type; nothing in the library is special to ours."""
+    group = quaternions()
     assert sorted((irrep.dim, irrep.type) for irrep in group.irreps) == [(1, "real")] * 4 + [(4, "quaternionic")]
     indices, _ = group.regular.decompose()
     assert len(indices) == 5
+    for product in (group * HueShift(3), group * group):
+        assert_group_laws(product, move=product.transform_image)
+
+
+def test_exponents():
+    with pytest.raises(GroupError, match=r"exponent is an integer"):
+        P4().pow(1, 2.5)
+    assert P4().pow(1, 10**9) == 0
+    assert P4().pow(1, -(10**9) - 1) == 3
+
+
+def test_values_are_written_once():
+    for value, name in ((P4(), "order"), (P4().regular, "flat"), (2 * P4().regular, "n")):
+        with pytest.raises(AttributeError, match="do not change"):
+            setattr(value, name, 5)
+
+
+def test_numpy_numbers():
+    assert Cyclic(np.int64(4)) == P4()
+    assert rebuilt(Flip(np.float64(0.5))) == Flip(0.5)
+    assert np.int64(3) * P4().regular == 3 * P4().regular
+
+
+class Inverted(Group):
+    """Two elements, the second of which turns colors to their negatives: a photometric action that is not linear."""
+
+    def __init__(self):
+        super().__init__(cyclic_table(2))
+
+    @property
+    def arguments(self):
+        return ()
+
+    def transform_image(self, x, g):
+        return 1 - x if self.check_element(g) else x
+
+
+def test_products_and_subgroups_ask_how_a_group_moves_images():
+    group, x = Inverted() * P4(), torch.rand(3, 4, 5)
+    assert torch.equal(group.transform_image(x, 5), 1 - torch.rot90(x, 1, (-2, -1)))
+    assert torch.equal(group.subgroup([4]).transform_image(x, 1), 1 - x)
+    assert torch.equal((1 * Inverted().image).transform(x[None], 1), 1 - x[None])
+
+
+def test_images_of_whole_numbers_have_no_mixed_colors():
+    with pytest.raises(ShapeError, match="floating-point"):
+        HueShift(4).transform_image(torch.zeros(3, 2, 2, dtype=torch.uint8), 1)
+    x = torch.arange(12, dtype=torch.uint8).view(3, 2, 2)
+    assert torch.equal(P4().transform_image(x, 1), torch.rot90(x, 1, (-2, -1)))
+
+
+def test_a_product_turned_backwards_is_seen_off_the_grid():
+    group = HueShift(3) * Cyclic(3)
+    with pytest.raises(AssertionError, match="moves an image"):
+        assert_group_laws(group, move=lambda x, g: move_image(group, x, (3 - g // 3) % 3 * 3 + g % 3))

@@ -5,7 +5,7 @@ import torch
 from samples import GRID
 
 from equiconv.errors import FieldTypeError, GroupError, ShapeError
-from equiconv.groups import P4, P4M, Flip, HueShift, Trivial
+from equiconv.groups import P4, P4M, Cyclic, Flip, HueShift, Trivial
 from equiconv.layers import GroupConv2d
 from equiconv.models import CNN
 from equiconv.testing import assert_equivariant, equivariance_error
@@ -59,19 +59,27 @@ def test_logits_are_invariant(group, pool):
     assert_equivariant(net.eval(), size=(12, 10))
 
 
-@pytest.mark.parametrize(
-    "group",
-    [EARLY, MIDDLE, [H * P4M()] * 3 + [P4M()] * 4, [H * P4()] * 2 + [H] * 2 + [T] * 3, [H * P4()] * 3 + [P4()] * 4],
-    ids=repr,
-)
-def test_hybrids_stay_invariant(group):
-    net = CNN(group, 2, factorization="g")
-    survives = group[0]
-    if group[-1] == T and group[2] != H:
-        assert_equivariant(net, size=(28, 28))
-    else:
-        assert_equivariant(net, net.in_type.restrict(H), net.out_type.restrict(H), size=(28, 28))
-    assert survives == net.in_type.group
+HYBRIDS = [  # the group of each layer, and the group that is left
+    (EARLY, H),
+    (MIDDLE, H),
+    ([H * P4M()] * 3 + [P4M()] * 4, H * P4M()),
+    ([H * P4()] * 2 + [H] * 2 + [T] * 3, H),
+    ([P4()] * 3 + [T] * 4, T),
+    ([Flip() * Cyclic(2) * H] * 3 + [Flip() * H] * 4, Flip() * H),
+]
+
+
+@pytest.mark.parametrize(("groups", "left"), HYBRIDS, ids=repr)
+def test_hybrids_stay_invariant_under_what_is_left(groups, left):
+    net = CNN(groups, 5, factorization="g")
+    assert net.in_type.group == left
+    assert_equivariant(net, size=(28, 28))
+
+
+def test_pooling_over_turns_does_not_stop_the_maps_from_turning():
+    net = CNN([H * P4()] * 3 + [H] * 4, 5)
+    whole = H * P4()
+    assert equivariance_error(net, whole.image, 10 * whole.trivial, size=(28, 28)) > 0.1
 
 
 def test_single_precision_logits_are_invariant_to_a_hundred_thousandth():
@@ -102,6 +110,10 @@ def test_gray_images():
         (lambda: CNN([P4M()] * 3 + [P4()] * 4, 2), GroupError, "factors"),
         (lambda: CNN([H] * 3 + [P4()] * 4, 2), GroupError, "factors"),
         (lambda: CNN(H, 0), FieldTypeError, "n >= 1"),
+        (lambda: CNN([H * P4()] * 3 + [P4() * H] * 4, 2), GroupError, "factors"),
+        (lambda: CNN(4, 2), ShapeError, "list of kernel sizes"),
+        (lambda: CNN(H, 2, kernel_sizes=3), ShapeError, "list of kernel sizes"),
+        (lambda: CNN(H, 2, dropout=2.0), FieldTypeError, "probability"),
     ],
 )
 def test_mistakes_are_told(make, error, message):

@@ -3,6 +3,8 @@
 import copy
 import io
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -70,6 +72,9 @@ def test_autocast_normalizes_in_full_precision():
     assert y.dtype == torch.bfloat16
     torch.testing.assert_close(norm.running_mean, twin.running_mean, rtol=1e-5, atol=0)
     torch.testing.assert_close(norm.running_var, twin.running_var, rtol=1e-4, atol=0)
+    regular, stock = FieldBatchNorm(4 * P4().regular), nn.BatchNorm3d(4)
+    x = (torch.randn(4, 4, 4, 9, 9) * 0.1 + 30).bfloat16()
+    torch.testing.assert_close(regular(x), stock(x), rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -77,6 +82,9 @@ def test_empty_batch(name):
     module = MODULES[name](GROUP).eval()
     full, empty = (module(inputs(module, name)[:count]) for count in (2, 0))
     assert empty.shape == (0, *full.shape[1:])
+    if not name.startswith("stock"):
+        assert module.train()(inputs(module, name)[:0]).shape == empty.shape
+        assert all(p.isfinite().all() for p in module.state_dict().values())
 
 
 @pytest.mark.parametrize("group", [Trivial(), P4M(), HueShift(3)], ids=repr)
@@ -91,6 +99,14 @@ def test_channels_last(group):
     assert y.flatten(1, 2).is_contiguous(memory_format=torch.channels_last)
     assert not pool(conv(lift(x))).flatten(1, 2).is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(y, pool(conv(lift(x))), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("stock")])
+def test_channels_last_comes_out_as_it_goes_in(name):
+    module = MODULES[name](GROUP)
+    flat = module.in_type.flatten(inputs(module, name)).contiguous(memory_format=torch.channels_last)
+    y = module.out_type.flatten(module(module.in_type.unflatten(flat)))
+    assert y.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -133,12 +149,26 @@ def test_made_on_the_meta_device(name):
         ghost = MODULES[name](GROUP)
     assert all(p.device.type == "meta" for p in ghost.parameters())
     module = MODULES[name](GROUP).eval()
-    shape = module(inputs(module, name)).shape
+    x = inputs(module, name)
+    if list(ghost.parameters()):
+        with torch.device("meta"):
+            assigned = MODULES[name](GROUP).eval()
+        assigned.load_state_dict(module.state_dict(), assign=True)
+        assert torch.equal(assigned(x), module(x))
+    shape = module(x).shape
     assert ghost.eval()(inputs(module, name, device="meta")).shape == shape
     real = ghost.to_empty(device="cpu").eval()
     real.load_state_dict(module.state_dict())
-    x = inputs(module, name)
     assert torch.equal(real(x), module(x))
+
+
+def test_forward_on_the_meta_device_in_a_fresh_process():
+    code = (
+        "import torch; from equiconv import P4, GroupConv2d, FieldBatchNorm; torch.set_default_device('meta'); "
+        "k = 2 * P4().regular; print(FieldBatchNorm(k)(GroupConv2d(P4().image, k, 3)(torch.zeros(1, 3, 5, 5))).shape)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "[1, 2, 4, 3, 3]" in result.stdout
 
 
 def test_one_module_in_double_leaves_others_alone():
@@ -165,6 +195,10 @@ def test_exported_network():
     x = torch.randn(2, 3, 14, 14)
     program = torch.export.export(net, (x,), strict=True)
     torch.testing.assert_close(program.module()(x), net(x))
+    batch = torch.export.Dim("batch", min=1, max=64)
+    dynamic = torch.export.export(net, (x,), dynamic_shapes=({0: batch},), strict=True)
+    more = torch.randn(5, 3, 14, 14)
+    torch.testing.assert_close(dynamic.module()(more), net(more))
 
 
 def test_gradients():

@@ -159,6 +159,11 @@ def test_mistakes():
         Representation(Cyclic(2), np.ones((2, 1, 1)) * 2)
     with pytest.raises(FieldTypeError, match="no representation"):
         Representation(Cyclic(3), np.array([1.0, -1, 1]).reshape(3, 1, 1))
+    with pytest.raises(FieldTypeError, match="array of numbers"):
+        Representation(P4(), "abc")
+    with pytest.raises(FieldTypeError, match="of a group"):
+        Representation(None, np.ones((1, 1, 1)))
+    assert P4().trivial + P4().trivial != Representation(P4(), np.tile(np.eye(2), (4, 1, 1)))
     with pytest.raises(FieldTypeError, match="order, d, d"):
         Representation(Cyclic(3), np.ones(3))
     with pytest.raises(GroupError, match=r"irreps 0 \.\. 2"):

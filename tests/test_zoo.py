@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from zoo import BROKEN, hidden, with_source
+from zoo import BROKEN, hidden, unequal_padding, with_source
 
 from equiconv.errors import FieldTypeError, GroupError
 from equiconv.groups import P4, P4M, Group
@@ -13,7 +13,7 @@ from equiconv.groups.irreps import cyclic_table, rotations
 from equiconv.layers import GroupConv2d
 from equiconv.testing import assert_equivariant, assert_group_laws, equivariance_error
 
-SIZES = {"stride_that_does_not_fit": (8, 8), "outputs_blind_to_the_input": (9, 9), "pooling_that_does_not_fit": (9, 9)}
+SIZES = {"stride_that_does_not_fit": (8, 8)}
 
 
 @pytest.mark.parametrize("make", BROKEN, ids=lambda f: f.__name__)
@@ -22,7 +22,8 @@ def test_rejected(make):
     module = make()
     with pytest.raises(AssertionError, match="not equivariant under element"):
         assert_equivariant(module, size=size)
-    assert not equivariance_error(module, size=size) < 1e-3
+    if make is not unequal_padding:  # whose outputs have another shape
+        assert not equivariance_error(module, size=size) < 1e-3
 
 
 def test_the_tampering_itself_is_not_what_is_rejected():
@@ -68,11 +69,11 @@ def test_a_group_of_ones_own_is_tested_by_a_move_of_ones_own():
 def break_associativity(group):
     table = group.table.copy()
     table[[1, 2]] = table[[2, 1]]
-    group.table = table
+    vars(group)["table"] = table
 
 
 def break_plane(group):
-    group.plane = group.plane.transpose(0, 2, 1)
+    vars(group)["plane"] = group.plane.transpose(0, 2, 1)
 
 
 def break_irreps(group):

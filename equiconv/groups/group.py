@@ -13,14 +13,14 @@ from equiconv.errors import GroupError, ShapeError
 from equiconv.groups import irreps, laws
 from equiconv.groups.laws import Floats, Ints, frozen, snapped
 from equiconv.groups.moves import is_signed_permutation, move_plane
-from equiconv.groups.naming import enclosed
 from equiconv.groups.representation import Representation
+from equiconv.groups.values import WriteOnce, enclosed, integer
 
 if TYPE_CHECKING:
     from equiconv.groups.subgroup import Subgroup
 
 
-class Group(ABC):
+class Group(WriteOnce, ABC):
     """Hold a finite group: elements are the integers ``0 .. order - 1``, 0 is the identity.
 
     A group is its product table and how its elements move the plane and the colors; two groups are equal if these are.
@@ -73,14 +73,17 @@ class Group(ABC):
 
     def check_element(self, g: int) -> int:
         """Return ``g``, or raise GroupError if it is not an element."""
-        if not isinstance(g, (int, np.integer)) or isinstance(g, bool) or not 0 <= g < self.order:
+        element = integer(g)
+        if element is None or not 0 <= element < self.order:
             raise GroupError(f"the elements of {self!r} are the integers 0 .. {self.order - 1}; got {g!r}")
-        return int(g)
+        return element
 
     def pow(self, g: int, exponent: int) -> int:
         """Return the element ``g`` multiplied with itself; a negative exponent takes the inverse."""
-        base = self.check_element(g if exponent >= 0 else int(self.inverse[self.check_element(g)]))
-        return reduce(lambda a, _: int(self.table[a, base]), range(abs(exponent)), 0)
+        base, times = self.check_element(g), integer(exponent)
+        if times is None:
+            raise GroupError(f"an exponent is an integer; got {exponent!r}")
+        return reduce(lambda a, _: int(self.table[a, base]), range(times % self.order), 0)  # g^order is the identity
 
     @cached_property
     def moves_plane(self) -> bool:
@@ -133,12 +136,15 @@ class Group(ABC):
     def irrep(self, k: int) -> Representation:
         """Return the irrep number k; for ``Cyclic`` and ``HueShift`` k is the frequency.
 
+        The numbers belong to how the group was made: groups that are equal may number their irreps differently.
+
         Raises:
             GroupError: if there is none of that number.
         """
-        if not isinstance(k, int) or isinstance(k, bool) or not 0 <= k < len(self.irreps):
+        number = integer(k)
+        if number is None or not 0 <= number < len(self.irreps):
             raise GroupError(f"{self!r} has the irreps 0 .. {len(self.irreps) - 1}; got {k!r}")
-        return self.irreps[k]
+        return self.irreps[number]
 
     def quotient(self, subgroup: "Group | Iterable[int]") -> Representation:
         """Return the representation on functions on the cosets gH, ordered by their smallest element.
@@ -184,7 +190,8 @@ class Group(ABC):
     def transform_image(self, x: Tensor, g: int) -> Tensor:
         """Move an image by the element ``g``: pixels by ``plane[g]``, colors by ``color[g]``.
 
-        A photometric group that is not linear in RGB overrides this method.
+        A photometric group that is not linear in RGB overrides this method; products and subgroups ask it. Kernels are
+        moved by ``color``, so such a group needs a first layer that moves the image instead.
 
         Args:
             x: images, shape ``(..., C, H, W)``; C = 3 if the group moves colors.
@@ -196,7 +203,8 @@ class Group(ABC):
 
         Raises:
             GroupError: if g is not an element.
-            ShapeError: if x has fewer than three axes, or the group moves colors and C is not 3.
+            ShapeError: if x has fewer than three axes, or the group moves colors and C is not 3 or the colors are whole
+                numbers.
         """
         g = self.check_element(g)
         if x.dim() < 3 or (self.moves_color and x.shape[-3] != 3):
@@ -205,6 +213,10 @@ class Group(ABC):
         moved = move_plane(x, self.plane[g])
         if not self.moves_color:
             return moved
+        if not x.is_floating_point():
+            raise ShapeError(
+                f"{self!r} mixes colors, which takes floating-point images; got {x.dtype}: x.float() / 255"
+            )
         color = torch.tensor(self.color[g].tolist(), dtype=x.dtype, device=x.device)
         return torch.einsum("ij,...jhw->...ihw", color, moved)
 

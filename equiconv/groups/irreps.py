@@ -70,16 +70,22 @@ def irreducible(table: Ints) -> list[Floats]:
         return dihedral_irreps(n // 2)
     regular = np.zeros((n, n, n))
     np.put_along_axis(regular, table[:, None, :], 1.0, axis=1)  # rho(g) e_h = e_gh
-    distinct: list[Floats] = []
-    for part in sorted(split(regular), key=lambda rho: (rho.shape[-1], tuple(-np.round(character(rho), 6)))):
-        if not any(np.allclose(character(part), character(other), atol=TOLERANCE) for other in distinct):
-            distinct.append(part)
-    return distinct
+    parts = sorted(split(regular), key=lambda rho: (rho.shape[-1], tuple(-np.round(character(rho), 6))))
+    return _distinct(parts)
 
 
 def product_irreps(first: list[Floats], second: list[Floats]) -> list[Floats]:
     """Return the irreps of a direct product: the outer products, two of complex type split in two."""
-    return [part for a in first for b in second for part in split(outer(a, b), a, b)]
+    return _distinct([part for a in first for b in second for part in split(outer(a, b), a, b)])
+
+
+def _distinct(parts: list[Floats]) -> list[Floats]:
+    """Return the parts without those that are equivalent to an earlier one."""
+    kept: list[Floats] = []
+    for part in parts:
+        if not any(np.allclose(character(part), character(other), atol=TOLERANCE) for other in kept):
+            kept.append(part)
+    return kept
 
 
 def outer(a: Floats, b: Floats) -> Floats:

@@ -7,15 +7,17 @@ import numpy as np
 from equiconv.errors import GroupError
 from equiconv.groups import irreps
 from equiconv.groups.group import Group
+from equiconv.groups.values import integer
 
 __all__ = ["P4", "P4M", "Cyclic", "Dihedral", "Flip", "Trivial"]
 
 
 def check_count(n: int, name: str) -> int:
     """Return ``n``, or raise GroupError unless it is a positive integer."""
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+    count = integer(n)
+    if count is None or count < 1:
         raise GroupError(f"{name}(n) needs an integer n >= 1; got {n!r}")
-    return n
+    return count
 
 
 class Trivial(Group):
@@ -108,8 +110,8 @@ class Flip(Group):
     def __init__(self, axis: float = math.pi / 2) -> None:
         if not isinstance(axis, (int, float)) or not math.isfinite(axis):
             raise GroupError(f"Flip(axis) needs a finite angle in radians; got {axis!r}")
-        self.axis = axis
-        turn = irreps.rotations(np.array([2 * axis]))[0]
+        self.axis = float(axis)
+        turn = irreps.rotations(np.array([2 * self.axis]))[0]
         super().__init__(irreps.cyclic_table(2), plane=np.stack([np.eye(2), turn @ np.diag([1.0, -1.0])]))
 
     @property

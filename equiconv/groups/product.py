@@ -4,12 +4,13 @@ import math
 from functools import reduce
 
 import numpy as np
+from torch import Tensor
 
 from equiconv.errors import GroupError
 from equiconv.groups import irreps, laws
 from equiconv.groups.group import Group
 from equiconv.groups.laws import Floats
-from equiconv.groups.naming import enclosed
+from equiconv.groups.values import enclosed
 
 
 class DirectProduct(Group):
@@ -49,6 +50,13 @@ class DirectProduct(Group):
         """The groups of which this one is the product."""
         return self._factors
 
+    def transform_image(self, x: Tensor, g: int) -> Tensor:
+        """Move an image by the element ``g``: by its part in each factor, the last factor first."""
+        parts = np.unravel_index(self.check_element(g), [factor.order for factor in self._factors])
+        for factor, part in reversed(list(zip(self._factors, parts, strict=True))):
+            x = factor.transform_image(x, int(part))
+        return x
+
     def _irreps(self) -> list[Floats]:
         return reduce(irreps.product_irreps, [[irrep.rho for irrep in group.irreps] for group in self._factors])
 
@@ -62,18 +70,17 @@ def _check_commuting(a: Group, b: Group) -> None:
         forth = first[:, None] @ second[None]
         back = second[None] @ first[:, None]
         if not np.allclose(forth, back, atol=laws.TOLERANCE):
-            hint = f"; the group that both generate is {_joint_name(a, b)}" if dim == 2 else ""
+            hint = _hint(a, b) if dim == 2 else ""
             raise GroupError(
                 f"{a!r} and {b!r} have no direct product: they do not commute as they act on the {what}{hint}"
             )
 
 
-def _joint_name(a: Group, b: Group) -> str:
-    """Return the name of the dihedral group that two planar groups generate."""
-    matrices = [np.eye(2)]
-    for matrix in matrices:  # grows while it is read: every product of the generators
-        for generator in (*a.plane, *b.plane):
-            product = matrix @ generator
-            if len(matrices) <= 4 * a.order * b.order and not any(np.allclose(product, m, atol=1e-6) for m in matrices):
-                matrices.append(product)
-    return f"Dihedral({len(matrices) // 2})" if len(matrices) <= 4 * a.order * b.order else "all of O(2)"
+def _hint(a: Group, b: Group) -> str:
+    """Return the name of the smallest dihedral group that holds two planar groups, if there is one."""
+    matrices = np.concatenate([a.plane, b.plane])
+    angles = np.arctan2(matrices[:, 1, 0], matrices[:, 0, 0]) / (2 * np.pi)  # of a mirror: twice that of its line
+    for n in range(1, 361):
+        if np.allclose(angles * n, np.round(angles * n), atol=laws.TOLERANCE):
+            return f"; Dihedral({n}) holds both"
+    return ""

@@ -11,7 +11,7 @@ from equiconv.errors import FieldTypeError, GroupError, ShapeError
 from equiconv.groups import irreps
 from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen
 from equiconv.groups.moves import move_plane
-from equiconv.groups.naming import enclosed
+from equiconv.groups.values import WriteOnce, enclosed, integer
 
 if TYPE_CHECKING:
     from equiconv.groups.group import Group
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TYPES = {1: "real", 2: "complex", 4: "quaternionic"}
 
 
-class Representation:
+class Representation(WriteOnce):
     """Describe how a group moves the fiber of a field: orthogonal matrices ``rho(g)``.
 
     Immutable; equal and hashed by value. ``a + b`` is the direct sum of two representations of one group, ``a * b`` the
@@ -55,7 +55,12 @@ class Representation:
         summands: tuple["Representation", ...] = (),
     ) -> None:
         self.group = group
-        self.rho = frozen(rho, np.float64)
+        if not hasattr(group, "table"):
+            raise FieldTypeError(f"a representation is of a group, such as Cyclic(4); got {group!r}")
+        try:
+            self.rho = frozen(rho, np.float64)
+        except (TypeError, ValueError):
+            raise FieldTypeError(f"rho is an array of numbers of shape (order, d, d); got {rho!r}") from None
         self.flat = bool(flat)
         self.summands = summands or (self,)
         self._name = name
@@ -73,6 +78,10 @@ class Representation:
         if not ((self.rho == 0) | (self.rho == 1)).all():
             return None
         return frozen(self.rho.argmax(axis=1), np.int64)
+
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        return tuple(summand.dim for summand in self.summands)
 
     @property
     def is_permutation(self) -> bool:
@@ -166,12 +175,12 @@ class Representation:
         if not isinstance(other, Representation):
             return NotImplemented
         return self is other or (
-            (self.dim, self.flat, self.group) == (other.dim, other.flat, other.group)
+            (self._sizes, self.flat, self.group) == (other._sizes, other.flat, other.group)
             and bool(np.allclose(self.rho, other.rho, atol=TOLERANCE))
         )
 
     def __hash__(self) -> int:
-        return hash((self.group, self.dim, self.flat))
+        return hash((self.group, self._sizes, self.flat))
 
     def __repr__(self) -> str:
         return self._name or f"Representation({self.group!r}, {self.rho.tolist()!r}, flat={self.flat})"
@@ -185,7 +194,7 @@ class Representation:
         return rebuild, (self.group, self.rho)
 
 
-class FieldType:
+class FieldType(WriteOnce):
     """Name the type of a feature map: ``n`` fields, each a copy of one representation.
 
     Immutable, equal and hashed by value, without data. Feature maps are plain tensors: ``(B, n*d, H, W)`` for images
@@ -209,13 +218,14 @@ class FieldType:
     def __init__(self, representation: Representation, n: int) -> None:
         if not isinstance(representation, Representation):
             raise FieldTypeError(f"a field type is made of a representation; got {representation!r}")
-        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        count = integer(n)
+        if count is None or count < 1:
             raise FieldTypeError(f"a field type has n >= 1 fields, n an integer; got n = {n!r}")
         self.representation = representation
-        self.n = n
+        self.n = count
         self.fiber = representation.dim
         self.flat = representation.flat
-        self.channels = n * self.fiber
+        self.channels = count * self.fiber
 
     @property
     def group(self) -> "Group":
@@ -272,7 +282,10 @@ class FieldType:
             GroupError: if g is not an element.
         """
         g = self.group.check_element(g)
-        moved = move_plane(self.fields(x), self.group.plane[g])
+        fields = self.fields(x)
+        if self.representation == self.group.image:
+            return self.like(self.group.transform_image(fields, g))
+        moved = move_plane(fields, self.group.plane[g])
         rho = torch.tensor(self.representation.rho[g].tolist(), dtype=x.dtype, device=x.device)
         return self.like(torch.einsum("ij,bnjhw->bnihw", rho, moved))
 

@@ -1,16 +1,16 @@
 """Groups within groups."""
 
-import math
 from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
+from torch import Tensor
 
 from equiconv.errors import GroupError
 from equiconv.groups import laws
 from equiconv.groups.group import Group
 from equiconv.groups.laws import Floats
-from equiconv.groups.naming import enclosed
+from equiconv.groups.values import enclosed
 
 
 class Subgroup(Group):
@@ -21,10 +21,15 @@ class Subgroup(Group):
 
     def __init__(self, parent: Group, which: Group | Iterable[int]) -> None:
         self.parent = parent
+        self.which: Group | list[int]
         if isinstance(which, Group):
-            self.which: Group | list[int] = which
+            self.which = which
             self.elements = _embedded(parent, which)
         else:
+            if not isinstance(which, Iterable):
+                raise GroupError(
+                    f"a subgroup is given by a list of elements, such as [1], or by a group; got {which!r}"
+                )
             self.which = [parent.check_element(g) for g in which]
             self.elements = laws.closure(parent.table, self.which)
         index = {g: i for i, g in enumerate(self.elements)}
@@ -59,6 +64,10 @@ class Subgroup(Group):
         conjugates = table[table[:, elements], inverse[:, None]]
         return set(conjugates.flat) == set(elements)
 
+    def transform_image(self, x: Tensor, g: int) -> Tensor:
+        """Move an image by the element ``g``, as the parent does."""
+        return self.parent.transform_image(x, self.elements[self.check_element(g)])
+
     def _irreps(self) -> list[Floats]:
         if isinstance(self.which, Group):
             return [irrep.rho for irrep in self.which.irreps]
@@ -69,13 +78,17 @@ class Subgroup(Group):
 
 
 def _embedded(parent: Group, group: Group) -> tuple[int, ...]:
-    """Return the elements of ``parent`` that are those of ``group``: a factor, or found by how they act."""
+    """Return the elements of ``parent`` that are those of ``group``: factors of it, or found by how they act."""
     factors = parent.factors
-    if factors.count(group) == 1:
-        place = factors.index(group)
-        stride = math.prod(factor.order for factor in factors[place + 1 :])
-        return tuple(range(0, stride * group.order, stride))
-    return tuple(_find(parent, group, h) for h in range(group.order))
+    if group == parent:
+        return tuple(range(parent.order))
+    if any(factors.count(factor) != 1 for factor in group.factors):
+        return tuple(_find(parent, group, h) for h in range(group.order))
+    parts = np.unravel_index(np.arange(group.order), [factor.order for factor in group.factors])
+    places = {factors.index(factor): part for factor, part in zip(group.factors, parts, strict=True)}
+    still = np.zeros(group.order, np.int64)
+    coordinates = tuple(places.get(place, still) for place in range(len(factors)))
+    return tuple(np.ravel_multi_index(coordinates, [factor.order for factor in factors]).tolist())
 
 
 def _find(parent: Group, group: Group, h: int) -> int:

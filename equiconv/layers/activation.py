@@ -24,7 +24,8 @@ class Pointwise(FieldLayer):
 
     Args:
         in_type: fields of a permutation representation.
-        function: a function of a tensor that acts on every entry alone; a module such as ``nn.PReLU()`` is fine too.
+        function: a function of a tensor that acts on every entry alone; a module such as ``nn.PReLU()`` is fine too, if
+            it has one parameter for all entries of a field.
 
     Raises:
         FieldTypeError: if the group does more to the entries than to permute them, or the function is not callable.

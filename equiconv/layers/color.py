@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from equiconv.errors import FieldTypeError
 from equiconv.groups.representation import FieldType, Representation
@@ -50,7 +51,8 @@ class ColorSpace(FieldLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the colors of images; return images."""
-        return self.out_type.like(torch.einsum("ij,bnjhw->bnihw", self.weight, self.in_type.fields(x)))
+        images = self.in_type.flatten(x)  # (b, 3*n, h, w)
+        return F.conv2d(images, self.weight.repeat(self.in_type.n, 1)[..., None, None], groups=self.in_type.n)
 
     def extra_repr(self) -> str:
         """Return the arguments."""

@@ -9,6 +9,7 @@ from equiconv.bases import Harmonics, Pixels, SpatialBasis
 from equiconv.errors import FieldTypeError, ShapeError
 from equiconv.groups.group import Group
 from equiconv.groups.representation import FieldType, Representation
+from equiconv.groups.values import integer
 from equiconv.kernels import combine, kernel_pipeline
 from equiconv.layers.layer import FieldLayer, full_precision
 from equiconv.layers.window import PADDING_MODES, Size, Window
@@ -98,6 +99,8 @@ class GroupConv2d(FieldLayer):
         _check_types(self.in_type, self.out_type, channel_groups)
         if padding_mode not in PADDING_MODES:
             raise ShapeError(f"padding_mode is one of {', '.join(PADDING_MODES)}; got {padding_mode!r}")
+        if not isinstance(bias, bool) or not isinstance(exact, bool):
+            raise FieldTypeError(f"bias and exact are True or False; got {bias!r} and {exact!r}")
         if factorization not in FACTORIZATIONS:
             raise FieldTypeError(f'factorization is None, "g" or "gc"; got {factorization!r}')
         self.window = Window(group, kernel_size, stride=stride, padding=padding, dilation=dilation, exact=exact)
@@ -124,7 +127,7 @@ class GroupConv2d(FieldLayer):
         self.spatial = nn.Parameter(torch.empty((o, i, s) if self.factorization == "g" else (o, s)))
 
     def _make_bias(self, bias: bool) -> None:
-        self.has_bias = bool(bias)
+        self.has_bias = bias
         directions = self.out_type.representation.fixed  # (t, d)
         if bias and len(directions):
             self.add_table("directions", directions)
@@ -161,6 +164,7 @@ class GroupConv2d(FieldLayer):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve a tensor of ``in_type``; return a tensor of ``out_type``."""
         x = self.in_type.flatten(x)  # (b, i*f, h, w)
+        self.settle(x.device)
         with full_precision(x):  # the kernel is made in the precision of the weights
             kernel, bias = self.kernel(), self.expanded_bias()
         y = self.window.convolve(x, kernel, bias, self.padding_mode, self.channel_groups)  # (b, o*g, h, w)
@@ -191,7 +195,7 @@ def _check_types(in_type: FieldType, out_type: FieldType, channel_groups: int) -
             f"in_type is of the group {in_type.group!r} and out_type of {out_type.group!r}; a convolution keeps one "
             "group: restrict(...) one of the types"
         )
-    if not isinstance(channel_groups, int) or isinstance(channel_groups, bool) or channel_groups < 1:
+    if (count := integer(channel_groups)) is None or count < 1:
         raise FieldTypeError(f"channel_groups is an integer >= 1; got {channel_groups!r}")
     if in_type.n % channel_groups or out_type.n % channel_groups:
         raise FieldTypeError(

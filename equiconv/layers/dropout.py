@@ -5,7 +5,7 @@ from torch import Tensor
 
 from equiconv.errors import FieldTypeError
 from equiconv.groups.representation import FieldType, Representation
-from equiconv.layers.layer import FieldLayer
+from equiconv.layers.layer import FieldLayer, is_number
 
 __all__ = ["FieldDropout"]
 
@@ -37,7 +37,7 @@ class FieldDropout(FieldLayer):
 
     def __init__(self, in_type: FieldType | Representation, p: float = 0.5) -> None:
         super().__init__(in_type, in_type)
-        if not 0 <= p <= 1:
+        if not is_number(p, 0, 1):
             raise FieldTypeError(f"FieldDropout: p is a probability, 0 <= p <= 1; got {p!r}")
         self.p = p
 

@@ -24,3 +24,15 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
     """Return a context in which autocast is off, on the device of ``x``."""
     device = x.device.type
     return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+
+
+def in_format_of(y: Tensor, x: Tensor) -> Tensor:
+    """Return ``y`` in channels_last if ``x`` is; both are (B, C, H, W)."""
+    if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
+        return y.contiguous(memory_format=torch.channels_last)
+    return y
+
+
+def is_number(value: object, least: float, most: float) -> bool:
+    """Tell whether ``value`` is a real number from ``least`` to ``most``."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most

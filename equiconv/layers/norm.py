@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from equiconv.errors import FieldTypeError
 from equiconv.groups.representation import FieldType, Representation
-from equiconv.layers.layer import FieldLayer, full_precision
+from equiconv.layers.layer import FieldLayer, full_precision, is_number
 
 __all__ = ["FieldBatchNorm"]
 
@@ -24,7 +24,7 @@ class FieldBatchNorm(FieldLayer):
 
     Args:
         in_type: any field type.
-        eps: added to the variance.
+        eps: added to the variance, above 0 and at most 1.
         momentum: the weight of the newest batch in the running statistics, within [0, 1].
         affine: learn a scale for each field and summand, and a shift along each of its invariant directions.
 
@@ -58,8 +58,10 @@ class FieldBatchNorm(FieldLayer):
         affine: bool = True,
     ) -> None:
         super().__init__(in_type, in_type)
-        if not eps > 0 or not 0 <= momentum <= 1:
-            raise FieldTypeError(f"FieldBatchNorm needs eps > 0 and momentum in [0, 1]; got {eps!r} and {momentum!r}")
+        if not is_number(eps, 0, 1) or eps == 0 or not is_number(momentum, 0, 1):
+            raise FieldTypeError(
+                f"FieldBatchNorm needs 0 < eps <= 1 and momentum in [0, 1]; got {eps!r} and {momentum!r}"
+            )
         self.eps, self.momentum, self.affine = eps, momentum, bool(affine)
         representation, n = self.in_type.representation, self.in_type.n
         self.sizes = tuple(part.dim for part in representation.summands)
@@ -73,22 +75,23 @@ class FieldBatchNorm(FieldLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize a tensor of ``in_type``; return a tensor of the same type."""
-        fields = self.in_type.fields(x)  # (b, n, d, h, w)
+        self.settle(x.device)
+        fields = self.in_type.fields(x if x.dtype == torch.float64 else x.float())  # (b, n, d, h, w)
         with full_precision(x):
             mean, var = self._statistics(fields) if self.training else (self.running_mean, self.running_var)
-            scale = torch.rsqrt(var + self.eps)  # (n, summands)
+            scale = torch.rsqrt(var.to(fields.dtype) + self.eps)  # (n, summands)
             scale = self._spread(scale if self.weight is None else scale * self.weight)  # (n, d)
-            shift = -(mean.to(scale.dtype) @ self.directions.to(scale.dtype)) * scale  # (n, d)
+            shift = -(mean.to(fields.dtype) @ self.directions.to(fields.dtype)) * scale  # (n, d)
             if self.bias is not None:
                 shift = shift + self.bias @ self.directions
-            return self.out_type.like(torch.addcmul(_over(shift, fields), fields, _over(scale, fields)))
+            y = torch.addcmul(shift[..., None, None], fields, scale[..., None, None])
+        return self.out_type.like(y).to(x.dtype)
 
     def _statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean coordinates (n, t) and variances (n, summands) of the batch, and update the running ones."""
         count = fields.shape[0] * fields.shape[3] * fields.shape[4]
-        wide = fields if fields.dtype == torch.float64 else fields.float()
-        mean = wide.mean((0, 3, 4)) @ self.coordinates.to(wide.dtype).T  # (n, t)
-        centered = wide - _over(mean @ self.directions.to(wide.dtype), wide)
+        mean = fields.mean((0, 3, 4)) @ self.coordinates.to(fields.dtype).T  # (n, t)
+        centered = fields - (mean @ self.directions.to(fields.dtype))[..., None, None]
         square = centered.square().mean((0, 3, 4))  # (n, d)
         var = torch.stack([part.mean(1) for part in square.split(self.sizes, 1)], 1)  # (n, summands)
         if count:
@@ -107,8 +110,3 @@ class FieldBatchNorm(FieldLayer):
     def extra_repr(self) -> str:
         """Return the arguments."""
         return f"{self.in_type!r}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
-
-
-def _over(values: Tensor, fields: Tensor) -> Tensor:
-    """Return values (n, d) in the shape (n, d, 1, 1) and dtype of the fields."""
-    return values.to(fields.dtype)[..., None, None]

@@ -6,10 +6,10 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from equiconv.errors import FieldTypeError
+from equiconv.errors import ExactnessError, FieldTypeError
 from equiconv.groups.group import Group
 from equiconv.groups.representation import FieldType, Representation, as_type
-from equiconv.layers.layer import FieldLayer
+from equiconv.layers.layer import FieldLayer, in_format_of
 from equiconv.layers.window import Size, Window
 
 __all__ = ["GroupPool", "SpatialPool"]
@@ -82,8 +82,10 @@ class GroupPool(FieldLayer):
         """Pool a tensor of ``in_type``; return a tensor of ``out_type``."""
         fields = self.in_type.fields(x)  # (b, n, d, h, w)
         if self.over is not None:
+            self.settle(x.device)
             fields = fields[:, :, self.members]  # (b, n, |H|, cosets, h, w)
-        return fields.amax(2) if self.mode == "max" else fields.mean(2)
+        pooled = fields.amax(2) if self.mode == "max" else fields.mean(2)
+        return self.out_type.unflatten(in_format_of(self.out_type.flatten(pooled), self.in_type.flatten(x)))
 
     def extra_repr(self) -> str:
         """Return the arguments."""
@@ -141,6 +143,11 @@ class SpatialPool(FieldLayer):
         self.mode = mode
         self.window = Window(self.in_type.group, kernel_size, stride=steps, padding=padding, dilation=1, exact=exact)
         self.window.check_pool()
+        if exact and not self.in_type.group.keeps_grid:
+            raise ExactnessError(
+                f"{self.in_type.group!r} sends pixels between pixels, so pooling them is only approximately "
+                "equivariant; pass exact=False to accept that"
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool a tensor of ``in_type``; return a tensor of the same type."""

@@ -6,6 +6,8 @@ from torch.nn import functional as F
 
 from equiconv.errors import ExactnessError, ShapeError
 from equiconv.groups.group import Group
+from equiconv.groups.values import integer
+from equiconv.layers.layer import in_format_of
 
 Size = int | tuple[int, int]
 
@@ -14,11 +16,11 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 def pair(value: Size, name: str, least: int) -> tuple[int, int]:
     """Return ``(rows, columns)``, or raise ShapeError unless the value is one or two integers >= ``least``."""
-    values = (value, value) if isinstance(value, int) else value
-    good = isinstance(values, (tuple, list)) and len(values) == 2
-    if not good or not all(isinstance(v, int) and not isinstance(v, bool) and v >= least for v in values):
+    parts = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    whole = [size for part in parts if (size := integer(part)) is not None and size >= least]
+    if len(parts) != 2 or len(whole) != 2:
         raise ShapeError(f"{name} is an integer >= {least}, or two of them (rows, columns); got {value!r}")
-    return values[0], values[1]
+    return whole[0], whole[1]
 
 
 class Window:
@@ -78,7 +80,9 @@ class Window:
                     )
 
     def check_pool(self) -> None:
-        """Raise unless the padding is at most half of the window, as pooling needs."""
+        """Raise unless the group maps the window to itself, and the padding is at most half of it."""
+        if self.exact and self.exchanges and self.kernel[0] != self.kernel[1]:
+            raise ExactnessError(f"the group exchanges rows and columns: pool square windows; got {self.kernel}")
         if any(2 * ends[0] > kernel for ends, kernel in zip(self.padding, self.kernel, strict=True)):
             raise ShapeError(f"pooling pads at most half of the window {self.kernel}; got padding {self.padding}")
 
@@ -121,7 +125,8 @@ class Window:
             raise ShapeError(
                 f'padding_mode="{mode}" cannot add {self.padding} pixels to a {height}x{width} image; use less padding'
             )
-        return F.pad(x, (left, right, above, below), mode="constant" if mode == "zeros" else mode)
+        padded = F.pad(x, (left, right, above, below), mode="constant" if mode == "zeros" else mode)
+        return in_format_of(padded, x)
 
     def __repr__(self) -> str:
         (above, below), (left, right) = self.padding

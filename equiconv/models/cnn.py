@@ -7,8 +7,9 @@ from functools import reduce
 from torch import Tensor, nn
 
 from equiconv.errors import FieldTypeError, GroupError, ShapeError
-from equiconv.groups import FieldType, Group
+from equiconv.groups import FieldType, Group, Trivial
 from equiconv.layers import GroupConv2d, GroupPool, SpatialPool
+from equiconv.layers.layer import is_number
 
 __all__ = ["CNN"]
 
@@ -24,7 +25,8 @@ class CNN(nn.Module):
 
     Equivariance:
         The logits are invariant under every element of the group if ``pool`` is given: exact for groups that keep the
-        pixel grid. Where layers change to a smaller group, they stay invariant under what was pooled over.
+        pixel grid. Where layers change to a smaller group, ``in_type`` and ``out_type`` name what is left: that group,
+        and the factors that were pooled over and do not move the plane. Pooling over turns keeps the maps turning.
 
     Args:
         group: the group of all layers, or one for each layer: ``[HueShift(3)] * 2 + [Trivial()] * 5`` is a hybrid.
@@ -43,7 +45,7 @@ class CNN(nn.Module):
         Input: ``(B, in_channels, H, W)``. Output: logits ``(B, classes)``; the plane is averaged at the end.
 
     Raises:
-        GroupError: if a layer's group is not made of factors of the group before.
+        GroupError: if a layer's group is not made of some of the factors of the group before.
         FieldTypeError: if the group moves colors and the images are not RGB, or an option is unknown.
         ShapeError: if there are not two kernel sizes at least, or not one group for each of them.
 
@@ -72,17 +74,20 @@ class CNN(nn.Module):
         pool: str | None = "max",
     ) -> None:
         super().__init__()
-        groups = _per_layer(group, len(kernel_sizes))
+        groups = _per_layer(group, kernel_sizes)
         if factorization not in (None, "c", "g", "gc"):
             raise FieldTypeError(f'factorization is None, "c", "g" or "gc"; got {factorization!r}')
         if groups[0].moves_color and in_channels != 3:
             raise FieldTypeError(
                 f"{groups[0]!r} moves colors, so images have 3 channels; got in_channels={in_channels}"
             )
-        self.in_type = 1 * groups[0].image if in_channels == 3 else in_channels * groups[0].trivial
-        self.out_type = classes * groups[0].trivial
+        if not is_number(dropout, 0, 1):
+            raise FieldTypeError(f"dropout is a probability, 0 <= dropout <= 1; got {dropout!r}")
+        image = 1 * groups[0].image if in_channels == 3 else in_channels * groups[0].trivial
+        kept = _kept(groups)
+        self.in_type, self.out_type = image.restrict(kept), classes * kept.trivial
         modules: list[nn.Module] = []
-        current = self.in_type
+        current = image
         for index, (layer_group, size) in enumerate(zip(groups, kernel_sizes, strict=True)):
             if layer_group != current.group:
                 drop, current = _change_group(current, layer_group, pool)
@@ -95,7 +100,7 @@ class CNN(nn.Module):
             if dropout and index + 1 != POOLED and index < len(kernel_sizes) - 2:
                 modules.append(nn.Dropout3d(dropout))
             if index + 1 == POOLED:
-                modules.append(SpatialPool(out_type, 2))
+                modules.append(SpatialPool(out_type, 2, exact=layer_group.keeps_grid))
             current = out_type
         if pool is not None:
             modules.append(GroupPool(current, mode=pool))
@@ -107,13 +112,26 @@ class CNN(nn.Module):
         return self.head(self.features(x).mean((-2, -1)).flatten(1))  # (b, n, d, h, w) -> (b, n*d) -> (b, classes)
 
 
-def _per_layer(group: Group | Sequence[Group], layers: int) -> list[Group]:
+def _per_layer(group: Group | Sequence[Group], kernel_sizes: Sequence[int]) -> list[Group]:
+    if not isinstance(kernel_sizes, Sequence) or not isinstance(group, (Group, Sequence)):
+        raise ShapeError(f"a CNN has a group and a list of kernel sizes; got {group!r} and {kernel_sizes!r}")
+    layers = len(kernel_sizes)
     groups = [group] * layers if isinstance(group, Group) else list(group)
     if layers < POOLED or len(groups) != layers:
         raise ShapeError(
             f"a CNN has at least {POOLED} layers and one group for each; got {layers} and {len(groups)} groups"
         )
     return groups
+
+
+def _kept(groups: Sequence[Group]) -> Group:
+    """Return the group under which the whole network is equivariant."""
+    if groups[0] == groups[-1]:
+        return groups[0]
+    kept: Group = Trivial()
+    for factor in groups[0].factors:
+        kept = kept * factor if factor in groups[-1].factors or not factor.moves_plane else kept
+    return kept
 
 
 def _convolutions(in_type: FieldType, out_type: FieldType, size: int, factorization: str | None) -> Iterator[nn.Module]:
@@ -130,7 +148,7 @@ def _change_group(in_type: FieldType, group: Group, pool: str | None) -> tuple[l
         return [], in_type.restrict(group)
     kept = group.factors if group.order > 1 else ()
     dropped = [factor for factor in in_type.group.factors if factor not in kept]
-    if math.prod(factor.order for factor in dropped) * group.order != in_type.group.order:
+    if not dropped or math.prod(factor.order for factor in dropped) * group.order != in_type.group.order:
         raise GroupError(f"{group!r} is not made of factors of {in_type.group!r}, so nothing tells what to pool over")
     over = reduce(lambda a, b: a * b, dropped)
     layer = GroupPool(in_type, over=over if kept else None, mode=pool)

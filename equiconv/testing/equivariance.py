@@ -37,7 +37,8 @@ def equivariance_error(
         out_type: the type of the output, on the same group; None takes ``module.out_type``.
         size: height and width of the test images.
         dtype: the precision in which the module runs.
-        move: how ``(image, element)`` becomes the moved image, for groups that are not equiconv's own.
+        move: how ``(image, element)`` becomes the moved image, for groups that are not equiconv's own; also called
+            with single-channel maps, of which only the plane moves.
         seed: the seed of the test images, and of whatever is random in the module.
 
     Returns:
@@ -47,6 +48,7 @@ def equivariance_error(
         of the images is part of the error; take a size of 33 or more.
 
     Raises:
+        AssertionError: if an output has not the shape that the moved output would have.
         FieldTypeError: if a type is missing, or the two types are of different groups.
 
     Example:
@@ -79,7 +81,8 @@ def assert_equivariant(
         size: height and width of the test images.
         tolerance: the largest relative error allowed.
         dtype: the precision in which the module runs.
-        move: how ``(image, element)`` becomes the moved image, for groups that are not equiconv's own.
+        move: how ``(image, element)`` becomes the moved image, for groups that are not equiconv's own; also called
+            with single-channel maps, of which only the plane moves.
         seed: the seed of the test images, and of whatever is random in the module.
 
     Raises:
@@ -114,6 +117,7 @@ def _errors(
     group = source.group
     mover = move or (lambda x, g: move_image(group, x, g))
     run = copy.deepcopy(module).to(dtype) if isinstance(module, nn.Module) else module
+    device = _device(module)
     generator = torch.Generator().manual_seed(seed)
     fields = torch.randn(2, source.n, source.fiber, *size, generator=generator, dtype=torch.float64)
 
@@ -124,10 +128,15 @@ def _errors(
         x = _moved(source, fields, g, mover).to(dtype)
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(seed)
-            return run(source.like(x)).double()
+            return run(source.like(x).to(device)).cpu().double()
 
     still = output(0)
     return [_difference(output(g), still, target, g, mover) for g in range(group.order)]
+
+
+def _device(module: object) -> torch.device:
+    held = [*module.parameters(), *module.buffers()] if isinstance(module, nn.Module) else []
+    return held[0].device if held else torch.device("cpu")
 
 
 def _types(
@@ -170,7 +179,9 @@ def _difference(moved: Tensor, still: Tensor, target: FieldType, g: int, mover: 
     expected = _moved(target, target.fields(still), g, mover)  # (b, n, d, h, w)
     found = target.fields(moved)
     if found.shape != expected.shape:
-        return math.inf
+        raise AssertionError(
+            f"not equivariant under element {g}: shape {tuple(found.shape)}, not {tuple(expected.shape)}"
+        )
     disk = 1.0 if target.group.keeps_grid else _disk(*expected.shape[-2:])
     return float(((found - expected) * disk).norm() / ((expected - expected.roll(1, 0)) * disk).norm())
 

@@ -17,7 +17,7 @@ def assert_group_laws(group: Group, *, move: Move | None = None) -> None:
 
     Associativity, identity, inverses; plane and colors move as the product says, and as ``move_image`` does; the irreps
     are representations, irreducible, distinct and complete, and the regular representation splits into them; the group
-    is equal to its pickled copy and to what its ``repr`` names.
+    is equal to its copies. Off the pixel grid, images are compared in their center only.
 
     Args:
         group: any finite group.
@@ -58,14 +58,16 @@ def assert_group_laws(group: Group, *, move: Move | None = None) -> None:
 
 def _check_moves(group: Group, mover: Move) -> None:
     image = torch.randn(3, 7, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    flat = image[:, :1, :1].expand(3, 7, 7).clone()  # of one color: it has a center at any angle
     for a in range(group.order):
         for what in (group.plane, group.color):
             _require(
                 np.allclose(what[a] @ what, what[group.table[a]], atol=1e-9), f"element {a} moves as its products do"
             )
-        if group.keeps_grid:
-            moved = group.transform_image(image, a)
-            _require(torch.allclose(moved, mover(image, a), atol=1e-9), f"element {a} moves an image as it should")
+        x, where = (image, slice(None)) if group.keeps_grid else (flat, 3)
+        moved, expected = group.transform_image(x, a), mover(x, a)
+        same = torch.allclose(moved[:, where, where], expected[:, where, where], atol=1e-6)
+        _require(same, f"element {a} moves an image as it should")
 
 
 def _block_diagonal(blocks: list[np.ndarray]) -> np.ndarray:
