@@ -1,10 +1,11 @@
 """Groups, their representations, and the field types made of them."""
 
 from equiconv.groups.color import HueShift
+from equiconv.groups.field_type import FieldType
 from equiconv.groups.group import Group
 from equiconv.groups.plane import P4, P4M, Cyclic, Dihedral, Flip, Trivial
 from equiconv.groups.product import DirectProduct
-from equiconv.groups.representation import FieldType, Representation
+from equiconv.groups.representation import Representation
 from equiconv.groups.subgroup import Subgroup
 
 __all__ = [

@@ -1,19 +1,17 @@
-"""Representations of finite groups, and the field types made of them."""
+"""Representations of finite groups."""
 
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from equiconv.errors import FieldTypeError, GroupError, ShapeError
+from equiconv.errors import FieldTypeError, GroupError
 from equiconv.groups import irreps
 from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen
-from equiconv.groups.moves import move_plane
-from equiconv.groups.values import WriteOnce, enclosed, integer
+from equiconv.groups.values import WriteOnce, enclosed
 
 if TYPE_CHECKING:
+    from equiconv.groups.field_type import FieldType
     from equiconv.groups.group import Group
 
 TYPES = {1: "real", 2: "complex", 4: "quaternionic"}
@@ -169,6 +167,8 @@ class Representation(WriteOnce):
         return Representation(self.group * other.group, rho, name=name, flat=self.flat and other.flat)
 
     def __rmul__(self, n: int) -> "FieldType":
+        from equiconv.groups.field_type import FieldType  # a field type is made of a representation
+
         return FieldType(self, n)
 
     def __eq__(self, other: object) -> bool:
@@ -192,122 +192,3 @@ class Representation(WriteOnce):
         summands = self.summands if len(self.summands) > 1 else ()
         rebuild = partial(Representation, name=self._name, flat=self.flat, summands=summands)
         return rebuild, (self.group, self.rho)
-
-
-class FieldType(WriteOnce):
-    """Name the type of a feature map: ``n`` fields, each a copy of one representation.
-
-    Immutable, equal and hashed by value, without data. Feature maps are plain tensors: ``(B, n*d, H, W)`` for images
-    and invariant features (``representation.flat``), ``(B, n, d, H, W)`` for everything else, d being ``fiber``.
-
-    Args:
-        representation: how one field moves.
-        n: the number of fields (multiplicity), at least 1.
-
-    Raises:
-        FieldTypeError: if n is not a positive integer.
-
-    Example:
-        >>> from equiconv.groups import P4M
-        >>> 16 * P4M().regular
-        16 * Dihedral(4).regular
-        >>> (16 * P4M().regular).channels
-        128
-    """
-
-    def __init__(self, representation: Representation, n: int) -> None:
-        if not isinstance(representation, Representation):
-            raise FieldTypeError(f"a field type is made of a representation; got {representation!r}")
-        count = integer(n)
-        if count is None or count < 1:
-            raise FieldTypeError(f"a field type has n >= 1 fields, n an integer; got n = {n!r}")
-        self.representation = representation
-        self.n = count
-        self.fiber = representation.dim
-        self.flat = representation.flat
-        self.channels = count * self.fiber
-
-    @property
-    def group(self) -> "Group":
-        """The group that acts."""
-        return self.representation.group
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The sizes of the channel axes: ``(n*d,)`` if flat, else ``(n, d)``."""
-        return (self.channels,) if self.flat else (self.n, self.fiber)
-
-    def restrict(self, subgroup: "Group") -> "FieldType":
-        """Forget the elements outside a subgroup; tensors of this type are tensors of the result, unchanged."""
-        return FieldType(self.representation.restrict(subgroup), self.n)
-
-    def check(self, x: Tensor) -> None:
-        """Raise ShapeError unless ``x`` is a tensor of this type."""
-        sizes = self.shape
-        if x.dim() != len(sizes) + 3 or x.shape[1:-2] != sizes:
-            layout = f"(B, {', '.join(map(str, sizes))}, H, W)"
-            raise ShapeError(f"fields of type {self!r} are tensors of shape {layout}; got {tuple(x.shape)}")
-
-    def flatten(self, x: Tensor) -> Tensor:
-        """Return the tensor ``x`` of this type as ``(B, n*d, H, W)``."""
-        self.check(x)
-        return x if self.flat else x.flatten(1, 2)
-
-    def unflatten(self, x: Tensor) -> Tensor:
-        """Return ``x`` of shape ``(B, n*d, H, W)`` in the layout of this type."""
-        return x if self.flat else x.unflatten(1, (self.n, self.fiber))
-
-    def fields(self, x: Tensor) -> Tensor:
-        """Return the tensor ``x`` of this type as ``(B, n, d, H, W)``, whatever its layout."""
-        self.check(x)
-        return x.unflatten(1, (self.n, self.fiber)) if self.flat else x
-
-    def like(self, x: Tensor) -> Tensor:
-        """Return ``x`` of shape ``(B, n, d, H, W)`` in the layout of this type; the inverse of ``fields``."""
-        return x.flatten(1, 2) if self.flat else x
-
-    def transform(self, x: Tensor, g: int) -> Tensor:
-        """Move a field by a group element, plane and fiber together: ``(g.x)(p) = rho(g) x(g^-1 p)``.
-
-        Args:
-            x: a tensor of this type, 4-D if the type is flat, else 5-D.
-            g: the element, ``0 .. order - 1``.
-
-        Returns:
-            The moved field; H and W are exchanged by a quarter turn. Exact for quarter turns and flips; other angles
-            are interpolated bicubically, with zeros from outside.
-
-        Raises:
-            ShapeError: if x is not of this type.
-            GroupError: if g is not an element.
-        """
-        g = self.group.check_element(g)
-        fields = self.fields(x)
-        if self.representation == self.group.image:
-            return self.like(self.group.transform_image(fields, g))
-        moved = move_plane(fields, self.group.plane[g])
-        rho = torch.tensor(self.representation.rho[g].tolist(), dtype=x.dtype, device=x.device)
-        return self.like(torch.einsum("ij,bnjhw->bnihw", rho, moved))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, FieldType):
-            return NotImplemented
-        return self.n == other.n and self.representation == other.representation
-
-    def __hash__(self) -> int:
-        return hash((self.n, self.representation))
-
-    def __repr__(self) -> str:
-        return f"{self.n} * {enclosed(self.representation)}"
-
-    def __deepcopy__(self, memo: object) -> "FieldType":
-        return self
-
-
-def as_type(value: FieldType | Representation) -> FieldType:
-    """Return a field type; a bare representation stands for one field of it."""
-    if isinstance(value, Representation):
-        return FieldType(value, 1)
-    if not isinstance(value, FieldType):
-        raise FieldTypeError(f"expected a field type, such as 16 * group.regular; got {value!r}")
-    return value

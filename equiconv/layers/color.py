@@ -5,7 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from equiconv.errors import FieldTypeError
-from equiconv.groups.representation import FieldType, Representation
+from equiconv.groups.field_type import FieldType
+from equiconv.groups.representation import Representation
 from equiconv.layers.layer import FieldLayer
 
 __all__ = ["ColorSpace"]

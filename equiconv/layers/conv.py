@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from equiconv.bases import Harmonics, Pixels, SpatialBasis
 from equiconv.errors import FieldTypeError, ShapeError
+from equiconv.groups.field_type import FieldType
 from equiconv.groups.group import Group
-from equiconv.groups.representation import FieldType, Representation
+from equiconv.groups.representation import Representation
 from equiconv.groups.values import integer
 from equiconv.kernels import combine, kernel_pipeline
 from equiconv.layers.layer import FieldLayer, full_precision

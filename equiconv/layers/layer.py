@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from equiconv.groups.representation import FieldType, Representation, as_type
+from equiconv.groups.field_type import FieldType, as_type
+from equiconv.groups.representation import Representation
 from equiconv.tables import Tables
 
 

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from equiconv.errors import FieldTypeError
-from equiconv.groups.representation import FieldType, Representation
+from equiconv.groups.field_type import FieldType
+from equiconv.groups.representation import Representation
 from equiconv.layers.layer import FieldLayer, full_precision, is_number
 
 __all__ = ["FieldBatchNorm"]

@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from equiconv.errors import ExactnessError, FieldTypeError
+from equiconv.groups.field_type import FieldType, as_type
 from equiconv.groups.group import Group
-from equiconv.groups.representation import FieldType, Representation, as_type
+from equiconv.groups.representation import Representation
 from equiconv.layers.layer import FieldLayer, in_format_of
 from equiconv.layers.window import Size, Window
 

@@ -9,7 +9,8 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from equiconv.errors import FieldTypeError
-from equiconv.groups.representation import FieldType, Representation, as_type
+from equiconv.groups.field_type import FieldType, as_type
+from equiconv.groups.representation import Representation
 from equiconv.testing.moves import Move, move_image
 
 __all__ = ["assert_equivariant", "equivariance_error"]
