@@ -1,0 +1,38 @@
+"""The tables in the pages are those that were measured."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.speed import CASES, markdown
+from benchmarks.table import markdown_table
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "docs" / "results"
+
+
+def table_in(text):
+    return [line for line in text.splitlines() if line.startswith("|")]
+
+
+def test_the_table_of_the_readme_is_that_of_the_committed_run():
+    readme = (ROOT / "README.md").read_text()
+    part = readme.split("<!-- compare:start -->")[1].split("<!-- compare:end -->")[0]
+    assert table_in(part) == table_in((RESULTS / "compare.md").read_text())
+
+
+def test_the_tables_follow_from_the_raw_results():
+    compare = json.loads((RESULTS / "compare.json").read_text())
+    assert markdown_table(compare["summary"]) == (RESULTS / "compare.md").read_text()
+    speed = json.loads((RESULTS / "speed.json").read_text())
+    assert markdown(speed["rows"]) == (RESULTS / "speed.md").read_text()
+    assert [row["name"] for row in speed["rows"]] == [case.name for case in CASES]
+    assert not speed["quick"]
+
+
+@pytest.mark.parametrize("name", ["compare.json", "speed.json"])
+def test_results_say_where_they_come_from(name):
+    provenance = json.loads((RESULTS / name).read_text())["provenance"]
+    assert len(provenance["commit"]) == 40, "measured on a clean commit"
+    assert provenance["versions"]["torch"]
