@@ -14,6 +14,8 @@ from equiconv.groups.values import integer
 
 __all__ = ["Harmonics", "Pixels", "SpatialBasis"]
 
+UNSEEN = 1e-2  # the norm on the pixels below which a function is left out
+
 
 class SpatialBasis(ABC):
     """Span the kernels of one size: ``size`` functions on the window, mixed among themselves by a group.
@@ -106,8 +108,8 @@ class Harmonics(SpatialBasis):
     """Take rings of circular harmonics: ``exp(-(r - ring)^2 / (2 width^2))`` times ``cos(m phi)`` and ``sin(m phi)``.
 
     Every orthogonal transformation of the plane mixes cosine and sine of one frequency only, so that kernels can be
-    turned by any angle. At the center only frequency 0 is finite. The rings of each frequency are made orthonormal on
-    the pixels (symmetrically, so that each stays close to its ring); ``condition`` tells how far the whole is from it.
+    turned by any angle. At the center only frequency 0 is finite. Every function has norm 1 on the pixels, cosine and
+    sine together; neighboring rings overlap, and ``condition`` tells how far the whole is from orthonormal.
 
     Equivariance:
         Exact for every angle on the continuous plane. On pixels exact for quarter turns and flips along the axes and
@@ -151,8 +153,8 @@ class Harmonics(SpatialBasis):
         self.widths = _listed(widths, default_widths)
         self.frequencies = _listed(frequencies, [_default_frequency(r, side) for r in self.rings])
         self._check_lists()
-        self._mixers = self._orthonormal_rings()
-        if not any(len(mixer) for mixer in self._mixers):
+        self._factors = self._normalized_rings()
+        if not any(len(factor) for factor in self._factors):
             raise ShapeError(f"no pixel of a {side}x{side} window sees the rings {self.rings}; choose other rings")
 
     def _check_lists(self) -> None:
@@ -164,20 +166,15 @@ class Harmonics(SpatialBasis):
                 f"{self.rings}, {self.widths}, {self.frequencies}"
             )
 
-    def _orthonormal_rings(self) -> list[Floats]:
-        """Return, for each frequency, how the orthonormal radial functions are made of the rings, ``(new, rings)``."""
-        points = self._pixels()
-        mixers = []
+    def _normalized_rings(self) -> list[Floats]:
+        """Return, for each frequency, the factors of the rings that have it and that pixels see, ``(n, rings)``."""
+        points, factors = self._pixels(), []
         for m in range(max(self.frequencies) + 1):
             parts = self._raw(points, m)  # (rings, parts, p)
-            gram = np.einsum("rcp,qcp->rq", parts, parts) / parts.shape[1]
-            seen = [i for i, f in enumerate(self.frequencies) if f >= m and gram[i, i] > 1e-2 ** (2 if m else 1)]
-            mixer = np.zeros((len(seen), len(self.rings)))
-            if seen:
-                values, vectors = np.linalg.eigh(gram[np.ix_(seen, seen)])
-                mixer[:, seen] = vectors / np.sqrt(values) @ vectors.T
-            mixers.append(mixer)
-        return mixers
+            norms = np.sqrt(np.einsum("rcp,rcp->r", parts, parts) / parts.shape[1])
+            seen = [i for i, f in enumerate(self.frequencies) if f >= m and norms[i] > UNSEEN]
+            factors.append(np.eye(len(self.rings))[seen] / norms[seen, None])
+        return factors
 
     def _pixels(self) -> Floats:
         """Return the pixels of the window, row by row, as points (x right, y up), shape ``(p, 2)``."""
@@ -209,15 +206,15 @@ class Harmonics(SpatialBasis):
             The values, shape ``(s, p)``.
         """
         values = [
-            np.einsum("nr,rcp->ncp", mixer, self._raw(points, m)).reshape(-1, len(points))
-            for m, mixer in enumerate(self._mixers)
+            np.einsum("nr,rcp->ncp", factor, self._raw(points, m)).reshape(-1, len(points))
+            for m, factor in enumerate(self._factors)
         ]
         return np.concatenate(values)
 
     @property
     def size(self) -> int:
         """The number of functions."""
-        return sum(len(mixer) * (2 if m else 1) for m, mixer in enumerate(self._mixers))
+        return sum(len(factor) * (2 if m else 1) for m, factor in enumerate(self._factors))
 
     @property
     def condition(self) -> float:
@@ -233,11 +230,11 @@ class Harmonics(SpatialBasis):
         turn, handed = np.arctan2(group.plane[:, 1, 0], group.plane[:, 0, 0]), np.linalg.det(group.plane)
         matrices = np.zeros((group.order, self.size, self.size))
         start = 0
-        for m, mixer in enumerate(self._mixers):
+        for m, factor in enumerate(self._factors):
             block = rotations(m * turn)  # (order, 2, 2)
             block[:, :, 1] *= handed[:, None]  # a reflection is a turn after phi -> -phi
             block = block if m else block[:, :1, :1]
-            for _ in range(len(mixer)):
+            for _ in range(len(factor)):
                 end = start + block.shape[1]
                 matrices[:, start:end, start:end] = block
                 start = end
