@@ -1,10 +1,9 @@
 """Kernels between arbitrary representations: all solutions of ``K(A_g x) = rho_out(g) K(x) rho_in(g)^-1``."""
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
 
 from equiconv.groups.irreps import orthonormal_columns
-from equiconv.groups.laws import Floats, snapped
+from equiconv.groups.laws import Floats, Ints, snapped
 from equiconv.groups.representation import Representation
 
 
@@ -66,9 +65,8 @@ def _parts(rep: Representation) -> list[tuple[int, Floats]]:
 def _solve_pair(out_irrep: Floats, in_irrep: Floats, action: Floats) -> Floats:
     """Return an orthonormal basis ``(b, d_out, d_in, s)`` of the equivariant kernels between two irreps."""
     order, size = action.shape[:2]
-    count, label = connected_components(abs(action).max(axis=0) > 0, directed=False)
     found = []
-    for orbit in (np.flatnonzero(label == c) for c in range(count)):
+    for orbit in _orbits(action):
         part = action[:, orbit[:, None], orbit]
         mean = np.einsum("gab,gcd,gst->acsbdt", out_irrep, in_irrep, part, optimize=True) / order
         shape = mean.shape[:3]
@@ -77,3 +75,11 @@ def _solve_pair(out_irrep: Floats, in_irrep: Floats, action: Floats) -> Floats:
         kernels[..., orbit] = vectors.reshape(-1, *shape)
         found.append(kernels)
     return np.concatenate(found)
+
+
+def _orbits(action: Floats) -> list[Ints]:
+    """Return the sets of spatial functions that the group mixes among themselves."""
+    linked = (action != 0).any(axis=0)
+    while not np.array_equal(further := linked @ linked, linked):
+        linked = further
+    return [np.flatnonzero(row) for row in np.unique(linked, axis=0)]

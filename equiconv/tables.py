@@ -29,15 +29,15 @@ class Tables(nn.Module):
 
     def settle(self, device: torch.device) -> None:
         """Bring tables that are still on the meta device to ``device``, where loaded parameters or inputs are."""
-        for name, master in self._masters.items():
-            buffer = self._buffers[name]
-            if buffer is not None and buffer.is_meta and device.type != "meta":
-                self._buffers[name] = torch.tensor(master, dtype=buffer.dtype, device=device)
+        for name in self._masters:
+            if self.get_buffer(name).is_meta and device.type != "meta":
+                self._refill(name, device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         result: Any = super()._apply(fn, recurse)
-        for name, master in self._masters.items():
-            buffer = self._buffers[name]
-            assert buffer is not None
-            self._buffers[name] = torch.tensor(master, dtype=buffer.dtype, device=buffer.device)
+        for name in self._masters:
+            self._refill(name, self.get_buffer(name).device)
         return result
+
+    def _refill(self, name: str, device: torch.device) -> None:
+        self._buffers[name] = torch.tensor(self._masters[name], dtype=self.get_buffer(name).dtype, device=device)
