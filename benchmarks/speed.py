@@ -4,7 +4,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,16 +15,18 @@ from rich.table import Table
 from torch import nn
 
 from benchmarks.files import write_json, write_text
+from benchmarks.peers import PEERS, e2cnn_layer, e2cnn_tasks
 from benchmarks.provenance import provenance
 from equiconv.errors import EquiconvError
-from equiconv.groups import P4, P4M, Group, HueShift, Trivial
+from equiconv.groups import P4, P4M, Cyclic, Dihedral, Group, HueShift, Trivial
 from equiconv.layers import GroupConv2d
 
 __all__ = ["CASES", "Case", "add_arguments", "measure", "run"]
 
 COMMAND = "python -m benchmarks speed"
 WIDE = 130  # characters that the table needs
-HEADERS = ("layer", "channels", "build", "expand", "forward", "fwd + bwd", "expand", "forward", "fwd + bwd")
+STEPS = ("build", "expand", "forward", "forward_backward")
+HEADERS = ("layer", "channels", "build", "expand", "forward", "forward + backward")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Case:
         factorization: as for ``GroupConv2d``.
         lifting: whether the input is an RGB image instead.
         kernel: the kernel size.
+        harmonics: whether kernels are made of harmonics even where pixels are exact.
         batch: images in a batch.
         size: rows and columns of the feature map.
     """
@@ -46,6 +49,7 @@ class Case:
     factorization: str | None = None
     lifting: bool = False
     kernel: int = 3
+    harmonics: bool = False
     batch: int = 8
     size: int = 32
 
@@ -54,19 +58,21 @@ class Case:
         source = 1 * self.group.image if self.lifting else self.fields * self.group.regular
         target = self.fields * self.group.regular
         padding = self.kernel // 2
-        return GroupConv2d(source, target, self.kernel, padding=padding, factorization=self.factorization)
+        basis = "harmonics" if self.harmonics else "auto"
+        return GroupConv2d(source, target, self.kernel, padding=padding, factorization=self.factorization, basis=basis)
 
     def dense(self) -> nn.Conv2d:
         """Return the ordinary convolution with as many channels and as large a kernel as the expanded layer has."""
-        layer = self.layer()
-        return nn.Conv2d(layer.in_type.channels, layer.out_type.channels, self.kernel, padding=self.kernel // 2)
+        source = 3 if self.lifting else self.fields * self.group.order
+        return nn.Conv2d(source, self.fields * self.group.order, self.kernel, padding=self.kernel // 2)
 
     @property
     def name(self) -> str:
         """What the table calls it."""
         source = "image" if self.lifting else str(self.fields)
         kind = f", {self.factorization}" if self.factorization else ""
-        return f"{self.group!r}: {source} -> {self.fields}{kind}"
+        size = f", {self.kernel}x{self.kernel} harmonics" if self.harmonics else ""
+        return f"{self.group!r}: {source} -> {self.fields}{kind}{size}"
 
 
 CASES = (
@@ -80,14 +86,19 @@ CASES = (
     Case(HueShift(3) * P4(), 32),
     Case(HueShift(3) * P4M(), 16),
     Case(HueShift(3) * P4M(), 16, lifting=True),
+    Case(Cyclic(8), 16, kernel=5, harmonics=True),
+    Case(P4M(), 64, kernel=5, harmonics=True),
+    Case(Cyclic(16), 32, kernel=7, harmonics=True),
+    Case(HueShift(3) * Cyclic(8), 16, kernel=5, harmonics=True),
 )
-QUICK = tuple(Case(case.group, 4, case.factorization, case.lifting, batch=2, size=9) for case in CASES)
+QUICK = tuple(replace(case, fields=4, batch=2, size=9) for case in CASES)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``speed``."""
     parser.add_argument("--rounds", type=int, default=7, help="measurements of which the median is taken (default 7)")
     parser.add_argument("--quick", action="store_true", help="tiny layers: shows that it runs, measures nothing of use")
+    parser.add_argument("--peers", choices=PEERS, nargs="*", default=[], help="measure these libraries in the same run")
     parser.add_argument("--out", type=Path, default=Path("results/speed"), help="folder for speed.json and table.md")
 
 
@@ -101,65 +112,62 @@ def run(args: argparse.Namespace) -> None:
         raise EquiconvError(f"--rounds is at least 1; got {args.rounds}")
     console = Console()
     cases = QUICK if args.quick else CASES
-    rows = [measure(case, args.rounds) for case in track(cases, "measuring", console=console)]
-    title = "equiconv beside nn.Conv2d" + (" (quick: the layers are too small to compare)" if args.quick else "")
-    write_json(
-        args.out / "speed.json",
-        {"command": COMMAND, "quick": args.quick, "rounds": args.rounds, "provenance": provenance(), "rows": rows},
-    )
-    write_text(args.out / "table.md", markdown(rows))
-    Console(width=max(console.width, WIDE)).print(table(rows, title))
+    rows = [measure(case, args.rounds, args.peers) for case in track(cases, "measuring", console=console)]
+    command = COMMAND + (f" --peers {' '.join(args.peers)}" if args.peers else "")
+    report = {"command": command, "quick": args.quick, "rounds": args.rounds, "provenance": provenance(), "rows": rows}
+    write_json(args.out / "speed.json", report)
+    note = " (quick: the layers are too small to compare)" if args.quick else ""
+    wide = Console(width=max(console.width, WIDE))
+    for other, name in [("dense", "nn.Conv2d of the same expanded shape"), *((peer, peer) for peer in args.peers)]:
+        write_text(args.out / ("table.md" if other == "dense" else f"{other}.md"), markdown(rows, other))
+        wide.print(table(rows, other, f"equiconv beside {name}{note}"))
     console.print(f"written to {args.out}", highlight=False)
 
 
-def measure(case: Case, rounds: int) -> dict[str, object]:
-    """Return the times of one layer in milliseconds, and their ratios to the dense convolution.
+def measure(case: Case, rounds: int, peers: Sequence[str] = ()) -> dict[str, object]:
+    """Return the times of one layer in milliseconds, and those of the dense convolution and of other libraries.
 
-    One thread, processor time of this thread. Layer and dense convolution take turns; each number is a median over the
-    rounds, after one round to warm up. ``expand`` is the kernel alone, ``forward_backward`` a whole step without the
-    optimizer, expansion included.
+    One thread, processor time of this thread. All take turns; each number is a median over the rounds, after one round
+    to warm up. ``expand`` is the kernel alone, ``forward_backward`` a whole step without the optimizer, expansion
+    included.
 
     Args:
         case: the layer and its input.
         rounds: how often each is measured.
+        peers: the other libraries, of those in ``PEERS``; measured where they have the layer.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        times = _times(case, rounds)
+        times = _times(case, rounds, peers)
     finally:
         torch.set_num_threads(threads)
-    medians = {name: 1000 * statistics.median(values[1:]) for name, values in times.items()}
     layer = case.layer()
     return {
         "name": case.name,
         "channels": [layer.in_type.channels, layer.out_type.channels],
         "input": [case.batch, *layer.in_type.shape, case.size, case.size],
         "kernel": case.kernel,
-        "milliseconds": medians,
-        "ratio_to_dense": {
-            "expand": medians["expand"] / medians["dense_forward"],
-            "forward": medians["forward"] / medians["dense_forward"],
-            "forward_backward": medians["forward_backward"] / medians["dense_forward_backward"],
-        },
+        "milliseconds": {name: 1000 * statistics.median(values[1:]) for name, values in times.items()},
     }
 
 
-def _times(case: Case, rounds: int) -> dict[str, list[float]]:
+def _times(case: Case, rounds: int, peers: Sequence[str]) -> dict[str, list[float]]:
     torch.manual_seed(0)
-    layer = case.layer()
-    dense = case.dense()
+    layer, dense = case.layer(), case.dense()
     flat = torch.randn(case.batch, layer.in_type.channels, case.size, case.size, requires_grad=True)
     x = layer.in_type.unflatten(flat.detach()).requires_grad_()
     tasks: dict[str, Callable[[], object]] = {
         "build": case.layer,
-        "dense_build": lambda: nn.Conv2d(dense.in_channels, dense.out_channels, case.kernel),
-        "expand": lambda: _quiet(layer.kernel),
-        "forward": lambda: _quiet(lambda: layer(x)),
-        "dense_forward": lambda: _quiet(lambda: dense(flat)),
+        "dense_build": case.dense,
+        "expand": torch.no_grad()(layer.kernel),
+        "forward": torch.no_grad()(lambda: layer(x)),
+        "dense_forward": torch.no_grad()(lambda: dense(flat)),
         "forward_backward": lambda: layer(x).sum().backward(),
         "dense_forward_backward": lambda: dense(flat).sum().backward(),
     }
+    if "e2cnn" in peers and case.harmonics and isinstance(case.group, (Cyclic, Dihedral)):
+        tasks |= e2cnn_tasks(e2cnn_layer(case.group, case.fields, case.kernel), flat)
     times: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(rounds + 1):
         for name, task in tasks.items():
@@ -169,36 +177,33 @@ def _times(case: Case, rounds: int) -> dict[str, list[float]]:
     return times
 
 
-def _quiet(task: Callable[[], object]) -> None:
-    with torch.no_grad():
-        task()
+def _cells(row: dict, other: str) -> list[str]:
+    """Return the cells of a row: each time of ours, and its ratio to the time of the other."""
+    times = row["milliseconds"]
+    cells = [row["name"], " -> ".join(map(str, row["channels"]))]
+    for step in STEPS:
+        against = times[f"{other}_forward" if (other, step) == ("dense", "expand") else f"{other}_{step}"]
+        ratio = times[step] / against
+        share = f"{100 * ratio:.1f} % of forward" if (other, step) == ("dense", "expand") else f"{ratio:.3g} x"
+        cells.append(f"{times[step]:.1f} ms ({share})")
+    return cells
 
 
-def _cells(row: dict) -> list[str]:
-    times, ratios = row["milliseconds"], row["ratio_to_dense"]
-    return [
-        row["name"],
-        " -> ".join(map(str, row["channels"])),
-        *(f"{times[key]:.1f} ms" for key in ("build", "expand", "forward", "forward_backward")),
-        f"{100 * ratios['expand']:.1f} %",
-        f"{ratios['forward']:.2f} x",
-        f"{ratios['forward_backward']:.2f} x",
-    ]
+def _rows(rows: Sequence[dict], other: str) -> list[list[str]]:
+    return [_cells(row, other) for row in rows if f"{other}_forward" in row["milliseconds"]]
 
 
-def table(rows: Sequence[dict], title: str) -> Table:
-    """Return the table for a terminal; the last three columns are relative to the dense convolution."""
-    caption = "the last three columns are relative to the dense nn.Conv2d of the same expanded shape"
-    result = Table(title=title, caption=caption, box=box.SIMPLE_HEAD)
+def table(rows: Sequence[dict], other: str, title: str) -> Table:
+    """Return the table for a terminal: our times, and in parentheses their ratios to those of the other."""
+    result = Table(title=title, caption="in parentheses: relative to the other", box=box.SIMPLE_HEAD)
     for index, header in enumerate(HEADERS):
         result.add_column(header, justify="right" if index else "left")
-    for row in rows:
-        result.add_row(*_cells(row))
+    for cells in _rows(rows, other):
+        result.add_row(*cells)
     return result
 
 
-def markdown(rows: Sequence[dict]) -> str:
+def markdown(rows: Sequence[dict], other: str) -> str:
     """Return the table in Markdown."""
-    headers = [*HEADERS[:6], *(f"{header} / dense" for header in HEADERS[6:])]
-    lines = [headers, ["---"] + ["--:"] * (len(headers) - 1), *map(_cells, rows)]
+    lines = [list(HEADERS), ["---"] + ["--:"] * (len(HEADERS) - 1), *_rows(rows, other)]
     return "".join(f"| {' | '.join(cells).replace('*', chr(92) + '*')} |\n" for cells in lines)

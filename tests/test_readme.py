@@ -26,7 +26,8 @@ def test_the_tables_follow_from_the_raw_results():
     compare = json.loads((RESULTS / "compare.json").read_text())
     assert markdown_table(compare["summary"]) == (RESULTS / "compare.md").read_text()
     speed = json.loads((RESULTS / "speed.json").read_text())
-    assert markdown(speed["rows"]) == (RESULTS / "speed.md").read_text()
+    assert markdown(speed["rows"], "dense") == (RESULTS / "speed.md").read_text()
+    assert markdown(speed["rows"], "e2cnn") == (RESULTS / "e2cnn.md").read_text()
     assert [row["name"] for row in speed["rows"]] == [case.name for case in CASES]
     assert not speed["quick"]
 
