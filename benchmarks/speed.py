@@ -24,7 +24,7 @@ from equiconv.layers import GroupConv2d
 __all__ = ["CASES", "Case", "add_arguments", "measure", "run"]
 
 COMMAND = "python -m benchmarks speed"
-WIDE = 130  # characters that the table needs
+WIDE = 150  # characters that the table needs
 STEPS = ("build", "expand", "forward", "forward_backward")
 HEADERS = ("layer", "channels", "build", "expand", "forward", "forward + backward")
 
