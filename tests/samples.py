@@ -8,7 +8,19 @@ from torch import nn
 
 from equiconv.errors import GroupError
 from equiconv.groups import P4, P4M, Cyclic, Dihedral, Flip, Group, HueShift, Trivial
-from equiconv.layers import ColorSpace, FieldBatchNorm, FieldDropout, GroupConv2d, GroupPool, Pointwise, SpatialPool
+from equiconv.layers import (
+    ColorSpace,
+    FieldBatchNorm,
+    FieldDropout,
+    FourierActivation,
+    GatedActivation,
+    GroupConv2d,
+    GroupPool,
+    NormActivation,
+    NormPool,
+    Pointwise,
+    SpatialPool,
+)
 from equiconv.models import CNN
 
 SINGLE = [Trivial(), P4(), P4M(), Flip(), HueShift(3), HueShift(4), Cyclic(2), Dihedral(2), Flip(0), Flip(math.pi / 4)]
@@ -50,6 +62,17 @@ def first_factor(group: Group):
     """The first factor, by its elements where it stands twice in the product."""
     first = group.factors[0]
     return first if group.factors.count(first) == 1 else [g for g in group.generators if g >= first.order]
+
+
+def band(group: Group):
+    """Half of the irreps, each once."""
+    parts = group.irreps[: (len(group.irreps) + 1) // 2]
+    return sum(parts[1:], parts[0])
+
+
+def with_bias(layer):
+    torch.nn.init.uniform_(layer.bias, -0.5, 0.5)
+    return layer
 
 
 # name -> (a module on the group, size of its test images)
@@ -102,6 +125,12 @@ LAYERS: dict[str, Callable[[Group], nn.Module]] = {
     "field dropout of mixed fields": lambda g: FieldDropout(4 * mixed(g), 0.5),
     "stock dropout": lambda g: Typed(4 * g.regular, nn.Dropout3d(0.5)),
     "pointwise": lambda g: Pointwise(2 * halves(g), torch.tanh),
+    "norm activation": lambda g: with_bias(NormActivation(2 * mixed(g))),
+    "norm sigmoid": lambda g: NormActivation(2 * last_irrep(g), torch.sigmoid, bias=False),
+    "gated": lambda g: GatedActivation(2 * mixed(g)),
+    "fourier": lambda g: FourierActivation(2 * band(g), torch.tanh),
+    "fourier of regular fields": lambda g: FourierActivation(2 * g.regular),
+    "norm pool": lambda g: NormPool(2 * mixed(g)),
     "color space": lambda g: ColorSpace(2 * g.image),
 }
 

@@ -11,7 +11,19 @@ import equiconv.bases
 import equiconv.layers as layers
 from equiconv.errors import EquiconvError, ExactnessError, FieldTypeError, GroupError, ShapeError
 from equiconv.groups import P4, P4M, Cyclic, Dihedral, Flip, HueShift, Trivial
-from equiconv.layers import ColorSpace, FieldBatchNorm, FieldDropout, GroupConv2d, GroupPool, Pointwise, SpatialPool
+from equiconv.layers import (
+    ColorSpace,
+    FieldBatchNorm,
+    FieldDropout,
+    FourierActivation,
+    GatedActivation,
+    GroupConv2d,
+    GroupPool,
+    NormActivation,
+    NormPool,
+    Pointwise,
+    SpatialPool,
+)
 from equiconv.testing import assert_equivariant, equivariance_error
 
 P4_TYPES = (2 * P4().regular, 4 * P4().regular)
@@ -218,6 +230,11 @@ MISTAKES = [
     (lambda: Pointwise(2 * HueShift(4).image), FieldTypeError, "mixes the entries"),
     (lambda: Pointwise(2 * P4().regular, "relu"), FieldTypeError, "function of a tensor"),
     (lambda: Pointwise(2 * P4().regular)(torch.zeros(1, 8, 3, 3)), ShapeError, "got"),
+    (lambda: NormActivation(P4().vector, "relu"), FieldTypeError, "function of a tensor"),
+    (lambda: FourierActivation(P4().vector, 3), FieldTypeError, "function"),
+    (lambda: FourierActivation(P4().vector + P4().vector), FieldTypeError, "no room for more"),
+    (lambda: GatedActivation(P4()), FieldTypeError, "expected a field type"),
+    (lambda: NormPool(2 * P4().vector)(torch.zeros(1, 4, 3, 3)), ShapeError, "got"),
     (lambda: ColorSpace(3 * HueShift(3).trivial), FieldTypeError, "images"),
 ]
 
@@ -274,6 +291,8 @@ def test_a_learned_color_space_is_exact_for_the_shifts_it_learned():
         FieldBatchNorm(2 * P4M().vector, affine=False),
         FieldDropout(2 * P4M().vector, 0.3),
         ColorSpace(2 * P4M().image),
+        GatedActivation(2 * P4M().vector),
+        NormPool(2 * P4M().vector),
     ],
     ids=lambda layer: type(layer).__name__,
 )

@@ -12,7 +12,16 @@ from samples import CONVOLUTIONS, LAYERS, SOME, trained_cnn
 from torch import nn
 
 from equiconv.groups import P4, P4M, HueShift, Trivial
-from equiconv.layers import FieldBatchNorm, GroupConv2d, GroupPool, SpatialPool
+from equiconv.layers import (
+    FieldBatchNorm,
+    FourierActivation,
+    GatedActivation,
+    GroupConv2d,
+    GroupPool,
+    NormActivation,
+    NormPool,
+    SpatialPool,
+)
 from equiconv.models import CNN
 from equiconv.testing import assert_equivariant, equivariance_error
 
@@ -266,3 +275,30 @@ def test_group_pool_values():
     over_hue = GroupPool(2 * group.regular, over=HueShift(3))(x)
     assert torch.equal(over_hue, x.unflatten(2, (3, 4)).amax(2))
     assert torch.equal(GroupPool(2 * group.regular, over=P4())(x), x.unflatten(2, (3, 4)).amax(3))
+
+
+def test_values_of_nonlinearities():
+    group = P4M()
+    x = torch.randn(2, 3, 11, 4, 4)
+    kind = 3 * (group.trivial + group.irrep(2) + group.regular)
+    norms = [part.norm(dim=2) for part in x.split((1, 2, 8), 2)]
+    torch.testing.assert_close(NormPool(kind)(x).unflatten(1, (3, 3)), torch.stack(norms, 2))
+    soft = NormActivation(kind)
+    torch.nn.init.constant_(soft.bias, 0.7)
+    shrunk = [part.norm(dim=2) for part in soft(x).split((1, 2, 8), 2)]
+    for before, after in zip(norms, shrunk, strict=True):
+        torch.testing.assert_close(after, (before - 0.7).clamp(min=0), rtol=1e-3, atol=1e-4)
+    gated = GatedActivation(3 * group.irrep(2))
+    y = torch.randn(2, 3, 3, 4, 4)
+    torch.testing.assert_close(gated(y), y[:, :, 1:] * y[:, :, :1].sigmoid())
+    regular = torch.randn(2, 3, 8, 4, 4)
+    torch.testing.assert_close(FourierActivation(3 * group.regular)(regular), regular.relu())
+    double = FourierActivation(3 * group.irrep(2), lambda values: 2 * values)
+    torch.testing.assert_close(double(regular[:, :, :2]), 2 * regular[:, :, :2])
+
+
+def test_norms_have_a_derivative_at_zero():
+    x = torch.zeros(1, 2, 2, 3, 3, requires_grad=True)
+    for layer in (NormActivation(2 * P4().vector), NormPool(2 * P4().vector)):
+        layer(x).sum().backward()
+        assert x.grad.isfinite().all()

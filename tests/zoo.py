@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from equiconv.groups import P4, P4M, Cyclic, HueShift
-from equiconv.layers import FieldBatchNorm, GroupConv2d, GroupPool, SpatialPool
+from equiconv.layers import FieldBatchNorm, FourierActivation, GroupConv2d, GroupPool, SpatialPool
 
 COLORED = HueShift(3) * P4M()
 
@@ -169,6 +169,23 @@ def pooling_over_the_wrong_cosets():
     return Wrapped(pool.in_type, pool.out_type, lambda x: x.unflatten(2, (4, 2)).amax(3))
 
 
+def norms_with_a_threshold_for_each_entry():
+    kind = 2 * P4M().irrep(2)
+    entries = torch.arange(2.0).view(2, 1, 1)
+    return Wrapped(kind, kind, lambda x: x * torch.sigmoid(x.norm(dim=2, keepdim=True) + entries.to(x)))
+
+
+def a_gate_that_is_not_invariant():
+    gated = P4().trivial + P4().irrep(1)
+    return Wrapped(2 * gated, 2 * P4().irrep(1), lambda x: torch.sigmoid(x[:, :, 2:]) * x[:, :, 1:])
+
+
+def fourier_samples_at_the_wrong_elements():
+    layer = FourierActivation(2 * (P4M().irrep(0) + P4M().irrep(2)), torch.tanh)
+    layer._masters["samples"] = layer._masters["samples"][:, [1, 0, 2]]
+    return layer.float()
+
+
 def flattened_logits():
     conv = GroupConv2d(P4().image, 2 * P4().regular, 3)
     return Wrapped(conv.in_type, 8 * P4().trivial, lambda x, c: c(x).mean((-2, -1)).flatten(1), conv)
@@ -198,5 +215,8 @@ BROKEN = [
     relu_on_irreps,
     max_pooling_of_vectors,
     pooling_over_the_wrong_cosets,
+    norms_with_a_threshold_for_each_entry,
+    a_gate_that_is_not_invariant,
+    fourier_samples_at_the_wrong_elements,
     flattened_logits,
 ]

@@ -4,7 +4,20 @@ from equiconv.layers.activation import Pointwise
 from equiconv.layers.color import ColorSpace
 from equiconv.layers.conv import GroupConv2d
 from equiconv.layers.dropout import FieldDropout
+from equiconv.layers.nonlinear import FourierActivation, GatedActivation, NormActivation, NormPool
 from equiconv.layers.norm import FieldBatchNorm
 from equiconv.layers.pool import GroupPool, SpatialPool
 
-__all__ = ["ColorSpace", "FieldBatchNorm", "FieldDropout", "GroupConv2d", "GroupPool", "Pointwise", "SpatialPool"]
+__all__ = [
+    "ColorSpace",
+    "FieldBatchNorm",
+    "FieldDropout",
+    "FourierActivation",
+    "GatedActivation",
+    "GroupConv2d",
+    "GroupPool",
+    "NormActivation",
+    "NormPool",
+    "Pointwise",
+    "SpatialPool",
+]

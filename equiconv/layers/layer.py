@@ -17,6 +17,11 @@ class FieldLayer(Tables):
         super().__init__()
         self.in_type, self.out_type = as_type(in_type), as_type(out_type)
 
+    def laid_out(self, fields: Tensor, x: Tensor) -> Tensor:
+        """Return the output ``fields`` (b, n, d, h, w) in the layout of ``out_type`` and the memory format of ``x``."""
+        flat = in_format_of(fields.flatten(1, 2), self.in_type.flatten(x))  # (b, n*d, h, w)
+        return self.out_type.unflatten(flat)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
 

@@ -10,7 +10,7 @@ from equiconv.errors import ExactnessError, FieldTypeError
 from equiconv.groups.field_type import FieldType, as_type
 from equiconv.groups.group import Group
 from equiconv.groups.representation import Representation
-from equiconv.layers.layer import FieldLayer, in_format_of
+from equiconv.layers.layer import FieldLayer
 from equiconv.layers.window import Size, Window
 
 __all__ = ["GroupPool", "SpatialPool"]
@@ -85,8 +85,9 @@ class GroupPool(FieldLayer):
         if self.over is not None:
             self.settle(x.device)
             fields = fields[:, :, self.members]  # (b, n, |H|, cosets, h, w)
-        pooled = fields.amax(2) if self.mode == "max" else fields.mean(2)
-        return self.out_type.unflatten(in_format_of(self.out_type.flatten(pooled), self.in_type.flatten(x)))
+        whole = self.over is None
+        pooled = fields.amax(2, keepdim=whole) if self.mode == "max" else fields.mean(2, keepdim=whole)
+        return self.laid_out(pooled, x)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
