@@ -9,6 +9,7 @@ from torch import nn
 
 from equiconv.errors import EquiconvError
 from equiconv.groups import Cyclic, Dihedral, Group
+from equiconv.interop.e2cnn import repair
 
 __all__ = ["PEERS", "e2cnn_layer", "e2cnn_tasks"]
 
@@ -26,8 +27,6 @@ def e2cnn_layer(group: Group, fields: int, kernel: int) -> Callable[[], nn.Modul
     Raises:
         EquiconvError: if e2cnn is not installed, or the group is none that it has.
     """
-    from equiconv.interop.e2cnn import repair
-
     repair()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -9,7 +9,7 @@ import numpy as np
 from equiconv.errors import ExactnessError, ShapeError
 from equiconv.groups.group import Group
 from equiconv.groups.irreps import rotations
-from equiconv.groups.laws import Floats, Ints
+from equiconv.groups.laws import Floats, Ints, permutation_matrices
 from equiconv.groups.values import integer
 
 __all__ = ["Harmonics", "Pixels", "SpatialBasis"]
@@ -94,10 +94,7 @@ class Pixels(SpatialBasis):
 
     def action(self, group: Group) -> Floats:
         """Return the permutation matrices ``(order, s, s)``."""
-        images = self.permutation(group)
-        matrices = np.zeros((*images.shape, self.size))
-        np.put_along_axis(matrices, images[:, None, :], 1.0, axis=1)
-        return matrices
+        return permutation_matrices(self.permutation(group))
 
     def samples(self) -> None:
         """Return None: the functions are the pixels."""

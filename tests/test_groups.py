@@ -151,6 +151,7 @@ def test_subgroups_by_group():
     [
         (P4(), HueShift(3), "no element"),
         (P4(), Cyclic(8), "no element"),
+        (HueShift(3), HueShift(3) * HueShift(3), "does not multiply"),
         (HueShift(3) * HueShift(3), HueShift(3), "give generators"),
         (P4(), [4], "0 .. 3"),
         (P4(), [True], r"0 \.\. 3"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from samples import GRID
 
-from equiconv.errors import FieldTypeError, GroupError, ShapeError
+from equiconv.errors import ExactnessError, FieldTypeError, GroupError, ShapeError
 from equiconv.groups import P4, P4M, Cyclic, Flip, HueShift, Trivial
 from equiconv.layers import GroupConv2d
 from equiconv.models import CNN
@@ -92,6 +92,14 @@ def test_single_precision_logits_are_invariant_to_a_hundred_thousandth():
 
 def test_without_pooling_logits_are_not_invariant():
     assert equivariance_error(CNN(H, 3, pool=None), size=(28, 28)) > 1e-3
+
+
+def test_off_the_grid_the_quarter_turns_stay_exact_or_the_size_is_refused():
+    net = CNN(Cyclic(8), 4, kernel_sizes=(3, 3, 3))
+    part = net.in_type.group.subgroup(P4())
+    assert_equivariant(net, net.in_type.restrict(part), net.out_type.restrict(part), size=(14, 14))
+    with pytest.raises(ExactnessError, match="11x11 image leaves 1 rows"):
+        net(torch.zeros(1, 3, 15, 15))
 
 
 def test_gray_images():

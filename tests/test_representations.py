@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from samples import GRID, OFF_GRID, SOME, halves, mixed
+from scipy.linalg import block_diag
 from test_groups import rebuilt
 
 from equiconv.errors import FieldTypeError, GroupError, ShapeError
@@ -18,12 +19,8 @@ def blocks(rep):
     """Return the matrices Q blockdiag(irreps) Q^T that the decomposition claims."""
     indices, basis = rep.decompose()
     parts = [rep.group.irreps[k].rho for k in indices]
-    diagonal, start = np.zeros_like(rep.rho), 0
-    for part in parts:
-        end = start + part.shape[1]
-        diagonal[:, start:end, start:end] = part
-        start = end
-    assert start == rep.dim
+    diagonal = np.array([block_diag(*(part[g] for part in parts)) for g in range(rep.group.order)])
+    assert diagonal.shape == rep.rho.shape
     return basis @ diagonal @ basis.T
 
 

@@ -162,9 +162,7 @@ class Group(WriteOnce, ABC):
         return self._permutations(number[self.table[:, cosets[:, 0]]], f"quotient({part.which!r})")
 
     def _permutations(self, images: Ints, name: str) -> Representation:
-        rho = np.zeros((*images.shape, images.shape[1]))
-        np.put_along_axis(rho, images[:, None, :], 1.0, axis=1)  # rho[g, images[g, j], j] = 1
-        return self._named(rho, name)
+        return self._named(laws.permutation_matrices(images), name)
 
     def subgroup(self, which: "Group | Iterable[int]") -> "Subgroup":
         """Return a subgroup.

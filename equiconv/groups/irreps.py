@@ -6,7 +6,7 @@ projected coordinate vectors, so that they are the same on every machine.
 
 import numpy as np
 
-from equiconv.groups.laws import Floats, Ints, snapped
+from equiconv.groups.laws import Floats, Ints, permutation_matrices, snapped
 
 TOLERANCE = 1e-6
 
@@ -68,8 +68,7 @@ def irreducible(table: Ints) -> list[Floats]:
         return cyclic_irreps(n)
     if n % 2 == 0 and np.array_equal(table, dihedral_table(n // 2)):
         return dihedral_irreps(n // 2)
-    regular = np.zeros((n, n, n))
-    np.put_along_axis(regular, table[:, None, :], 1.0, axis=1)  # rho(g) e_h = e_gh
+    regular = permutation_matrices(table)  # rho(g) e_h = e_gh
     parts = sorted(split(regular), key=lambda rho: (rho.shape[-1], tuple(-np.round(character(rho), 6))))
     return _distinct(parts)
 

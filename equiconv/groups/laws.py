@@ -27,6 +27,13 @@ def snapped(values: Floats) -> Floats:
     return np.where(np.abs(values - halves) < TOLERANCE, halves, values)
 
 
+def permutation_matrices(images: Ints) -> Floats:
+    """Return the matrices ``(n, s, s)`` that send basis vector j to ``images[:, j]``; ``images`` is ``(n, s)``."""
+    matrices = np.zeros((*images.shape, images.shape[1]))
+    np.put_along_axis(matrices, images[:, None, :], 1.0, axis=1)
+    return matrices
+
+
 def closure(table: Ints, generators: Iterable[int]) -> tuple[int, ...]:
     """Return every product of the generators, in ascending order."""
     found, new = {0}, [0]

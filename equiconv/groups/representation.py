@@ -78,7 +78,8 @@ class Representation(WriteOnce):
         return frozen(self.rho.argmax(axis=1), np.int64)
 
     @property
-    def _sizes(self) -> tuple[int, ...]:
+    def sizes(self) -> tuple[int, ...]:
+        """The dimensions of the summands."""
         return tuple(summand.dim for summand in self.summands)
 
     @property
@@ -175,12 +176,12 @@ class Representation(WriteOnce):
         if not isinstance(other, Representation):
             return NotImplemented
         return self is other or (
-            (self._sizes, self.flat, self.group) == (other._sizes, other.flat, other.group)
+            (self.sizes, self.flat, self.group) == (other.sizes, other.flat, other.group)
             and bool(np.allclose(self.rho, other.rho, atol=TOLERANCE))
         )
 
     def __hash__(self) -> int:
-        return hash((self.group, self._sizes, self.flat))
+        return hash((self.group, self.sizes, self.flat))
 
     def __repr__(self) -> str:
         return self._name or f"Representation({self.group!r}, {self.rho.tolist()!r}, flat={self.flat})"

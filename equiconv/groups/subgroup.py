@@ -33,14 +33,13 @@ class Subgroup(Group):
             self.which = [parent.check_element(g) for g in which]
             self.elements = laws.closure(parent.table, self.which)
         index = {g: i for i, g in enumerate(self.elements)}
-        part = np.ix_(self.elements, self.elements)
-        if not set(parent.table[part].flat) <= set(index):
+        elements = np.array(self.elements)
+        products = parent.table[np.ix_(elements, elements)]
+        alike = not isinstance(which, Group) or np.array_equal(products, elements[which.table])
+        if not alike or len(index) < len(elements):
             raise GroupError(f"{which!r} does not multiply as the elements of {parent!r} do")
-        table = np.vectorize(index.__getitem__)(parent.table[part])
-        elements = list(self.elements)
+        table = np.vectorize(index.__getitem__)(products)
         super().__init__(table, plane=parent.plane[elements], color=parent.color[elements])
-        if isinstance(which, Group) and self != which:
-            raise GroupError(f"{which!r} does not multiply as the elements of {parent!r} do")
 
     @property
     def arguments(self) -> tuple[object, ...]:

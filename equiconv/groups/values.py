@@ -24,6 +24,11 @@ def integer(value: object) -> int | None:
         return None
 
 
+def is_number(value: object, least: float, most: float) -> bool:
+    """Tell whether ``value`` is a real number from ``least`` to ``most``."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
+
+
 def enclosed(value: object) -> str:
     """Return the repr of ``value``, in parentheses if it is a sum or a product."""
     text, depth = repr(value), 0

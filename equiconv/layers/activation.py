@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from equiconv.errors import FieldTypeError
 from equiconv.groups.field_type import FieldType
 from equiconv.groups.representation import Representation
-from equiconv.layers.layer import FieldLayer
+from equiconv.layers.layer import FieldLayer, check_function, shown
 
 __all__ = ["Pointwise"]
 
@@ -40,8 +40,7 @@ class Pointwise(FieldLayer):
 
     def __init__(self, in_type: FieldType | Representation, function: Callable[[Tensor], Tensor] = F.relu) -> None:
         super().__init__(in_type, in_type)
-        if not callable(function):
-            raise FieldTypeError(f"Pointwise needs a function of a tensor, such as torch.relu; got {function!r}")
+        check_function(function, "Pointwise")
         if not self.in_type.representation.is_permutation:
             raise FieldTypeError(
                 f"a pointwise function breaks {self.in_type!r}: the group mixes the entries of a field; use fields "
@@ -56,4 +55,4 @@ class Pointwise(FieldLayer):
 
     def extra_repr(self) -> str:
         """Return the arguments."""
-        return f"{self.in_type!r}, {getattr(self.function, '__name__', self.function)}"
+        return f"{self.in_type!r}, {shown(self.function)}"

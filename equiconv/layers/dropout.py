@@ -6,7 +6,8 @@ from torch import Tensor
 from equiconv.errors import FieldTypeError
 from equiconv.groups.field_type import FieldType
 from equiconv.groups.representation import Representation
-from equiconv.layers.layer import FieldLayer, is_number
+from equiconv.groups.values import is_number
+from equiconv.layers.layer import FieldLayer
 
 __all__ = ["FieldDropout"]
 

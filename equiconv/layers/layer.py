@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+from equiconv.errors import FieldTypeError
 from equiconv.groups.field_type import FieldType, as_type
 from equiconv.groups.representation import Representation
 from equiconv.tables import Tables
@@ -39,6 +40,12 @@ def in_format_of(y: Tensor, x: Tensor) -> Tensor:
     return y
 
 
-def is_number(value: object, least: float, most: float) -> bool:
-    """Tell whether ``value`` is a real number from ``least`` to ``most``."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
+def check_function(function: object, layer: str) -> None:
+    """Raise FieldTypeError unless ``function`` can be called."""
+    if not callable(function):
+        raise FieldTypeError(f"{layer} needs a function of a tensor, such as torch.relu; got {function!r}")
+
+
+def shown(function: object) -> object:
+    """Return what a repr shows of a function: its name, if it has one."""
+    return getattr(function, "__name__", function)

@@ -11,7 +11,7 @@ from equiconv.errors import FieldTypeError
 from equiconv.groups.field_type import FieldType, as_type
 from equiconv.groups.laws import Floats
 from equiconv.groups.representation import Representation
-from equiconv.layers.layer import FieldLayer
+from equiconv.layers.layer import FieldLayer, check_function, shown
 
 __all__ = ["FourierActivation", "GatedActivation", "NormActivation", "NormPool"]
 
@@ -57,10 +57,9 @@ class NormActivation(FieldLayer):
         bias: bool = True,
     ) -> None:
         super().__init__(in_type, in_type)
-        if not callable(function):
-            raise FieldTypeError(f"NormActivation needs a function of a tensor, such as torch.relu; got {function!r}")
+        check_function(function, "NormActivation")
         self.function = function
-        self.sizes = tuple(summand.dim for summand in self.in_type.representation.summands)
+        self.sizes = self.in_type.representation.sizes
         self.bias = nn.Parameter(torch.zeros(self.in_type.n, len(self.sizes))) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,8 +73,7 @@ class NormActivation(FieldLayer):
 
     def extra_repr(self) -> str:
         """Return the arguments."""
-        name = getattr(self.function, "__name__", self.function)
-        return f"{self.in_type!r}, {name}, bias={self.bias is not None}"
+        return f"{self.in_type!r}, {shown(self.function)}, bias={self.bias is not None}"
 
 
 class GatedActivation(FieldLayer):
@@ -147,10 +145,7 @@ class FourierActivation(FieldLayer):
 
     def __init__(self, in_type: FieldType | Representation, function: Callable[[Tensor], Tensor] = F.relu) -> None:
         super().__init__(in_type, in_type)
-        if not callable(function):
-            raise FieldTypeError(
-                f"FourierActivation needs a function of a tensor, such as torch.relu; got {function!r}"
-            )
+        check_function(function, "FourierActivation")
         self.function = function
         self.add_table("samples", _samples(self.in_type.representation))
 
@@ -162,7 +157,7 @@ class FourierActivation(FieldLayer):
 
     def extra_repr(self) -> str:
         """Return the arguments."""
-        return f"{self.in_type!r}, {getattr(self.function, '__name__', self.function)}"
+        return f"{self.in_type!r}, {shown(self.function)}"
 
 
 def _samples(representation: Representation) -> Floats:
@@ -205,7 +200,7 @@ class NormPool(FieldLayer):
 
     def __init__(self, in_type: FieldType | Representation) -> None:
         in_type = as_type(in_type)
-        sizes = tuple(summand.dim for summand in in_type.representation.summands)
+        sizes = in_type.representation.sizes
         super().__init__(in_type, in_type.n * len(sizes) * in_type.group.trivial)
         self.sizes = sizes
 

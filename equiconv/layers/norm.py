@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from equiconv.errors import FieldTypeError
 from equiconv.groups.field_type import FieldType
 from equiconv.groups.representation import Representation
-from equiconv.layers.layer import FieldLayer, full_precision, is_number
+from equiconv.groups.values import is_number
+from equiconv.layers.layer import FieldLayer, full_precision
 
 __all__ = ["FieldBatchNorm"]
 
@@ -65,7 +66,7 @@ class FieldBatchNorm(FieldLayer):
             )
         self.eps, self.momentum, self.affine = eps, momentum, bool(affine)
         representation, n = self.in_type.representation, self.in_type.n
-        self.sizes = tuple(part.dim for part in representation.summands)
+        self.sizes = representation.sizes
         directions = representation.fixed  # (t, d)
         self.add_table("directions", directions)
         self.add_table("coordinates", directions / (directions**2).sum(1, keepdims=True))  # (t, d)

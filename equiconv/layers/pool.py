@@ -82,10 +82,10 @@ class GroupPool(FieldLayer):
     def forward(self, x: Tensor) -> Tensor:
         """Pool a tensor of ``in_type``; return a tensor of ``out_type``."""
         fields = self.in_type.fields(x)  # (b, n, d, h, w)
-        if self.over is not None:
+        whole = self.over is None
+        if not whole:
             self.settle(x.device)
             fields = fields[:, :, self.members]  # (b, n, |H|, cosets, h, w)
-        whole = self.over is None
         pooled = fields.amax(2, keepdim=whole) if self.mode == "max" else fields.mean(2, keepdim=whole)
         return self.laid_out(pooled, x)
 

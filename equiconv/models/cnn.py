@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from equiconv.errors import FieldTypeError, GroupError, ShapeError
 from equiconv.groups import FieldType, Group, Trivial
+from equiconv.groups.moves import is_signed_permutation
+from equiconv.groups.values import is_number
 from equiconv.layers import GroupConv2d, GroupPool, SpatialPool
-from equiconv.layers.layer import is_number
 
 __all__ = ["CNN"]
 
@@ -75,14 +76,7 @@ class CNN(nn.Module):
     ) -> None:
         super().__init__()
         groups = _per_layer(group, kernel_sizes)
-        if factorization not in (None, "c", "g", "gc"):
-            raise FieldTypeError(f'factorization is None, "c", "g" or "gc"; got {factorization!r}')
-        if groups[0].moves_color and in_channels != 3:
-            raise FieldTypeError(
-                f"{groups[0]!r} moves colors, so images have 3 channels; got in_channels={in_channels}"
-            )
-        if not is_number(dropout, 0, 1):
-            raise FieldTypeError(f"dropout is a probability, 0 <= dropout <= 1; got {dropout!r}")
+        _check_options(groups[0], in_channels, factorization, dropout)
         image = 1 * groups[0].image if in_channels == 3 else in_channels * groups[0].trivial
         kept = _kept(groups)
         self.in_type, self.out_type = image.restrict(kept), classes * kept.trivial
@@ -100,7 +94,7 @@ class CNN(nn.Module):
             if dropout and index + 1 != POOLED and index < len(kernel_sizes) - 2:
                 modules.append(nn.Dropout3d(dropout))
             if index + 1 == POOLED:
-                modules.append(SpatialPool(out_type, 2, exact=layer_group.keeps_grid))
+                modules.append(SpatialPool(_on_the_grid(out_type), 2))
             current = out_type
         if pool is not None:
             modules.append(GroupPool(current, mode=pool))
@@ -110,6 +104,15 @@ class CNN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits ``(B, classes)`` of images ``(B, in_channels, H, W)``."""
         return self.head(self.features(x).mean((-2, -1)).flatten(1))  # (b, n, d, h, w) -> (b, n*d) -> (b, classes)
+
+
+def _check_options(group: Group, in_channels: int, factorization: str | None, dropout: float) -> None:
+    if factorization not in (None, "c", "g", "gc"):
+        raise FieldTypeError(f'factorization is None, "c", "g" or "gc"; got {factorization!r}')
+    if group.moves_color and in_channels != 3:
+        raise FieldTypeError(f"{group!r} moves colors, so images have 3 channels; got in_channels={in_channels}")
+    if not is_number(dropout, 0, 1):
+        raise FieldTypeError(f"dropout is a probability, 0 <= dropout <= 1; got {dropout!r}")
 
 
 def _per_layer(group: Group | Sequence[Group], kernel_sizes: Sequence[int]) -> list[Group]:
@@ -132,6 +135,14 @@ def _kept(groups: Sequence[Group]) -> Group:
     for factor in groups[0].factors:
         kept = kept * factor if factor in groups[-1].factors or not factor.moves_plane else kept
     return kept
+
+
+def _on_the_grid(field_type: FieldType) -> FieldType:
+    """Return the type of the same tensors for the elements that send pixels to pixels: pooling is exact for these."""
+    group = field_type.group
+    if group.keeps_grid:
+        return field_type
+    return field_type.restrict(group.subgroup([g for g in range(group.order) if is_signed_permutation(group.plane[g])]))
 
 
 def _convolutions(in_type: FieldType, out_type: FieldType, size: int, factorization: str | None) -> Iterator[nn.Module]:

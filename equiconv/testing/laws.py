@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import torch
+from scipy.linalg import block_diag
 
 from equiconv.groups import Group
 from equiconv.testing.moves import Move, move_image
@@ -51,7 +52,7 @@ def assert_group_laws(group: Group, *, move: Move | None = None) -> None:
     indices, basis = group.regular.decompose()
     blocks = [irreps[k] for k in indices]
     _require(sum(len(rho[0]) for rho in blocks) == n, "the irreps in the regular representation fill it")
-    diagonal = np.array([_block_diagonal([rho[g] for rho in blocks]) for g in range(n)])
+    diagonal = np.array([block_diag(*(rho[g] for rho in blocks)) for g in range(n)])
     _require(np.allclose(basis @ diagonal @ basis.T, group.regular.rho, atol=1e-9), "the regular representation splits")
     _require(pickle.loads(pickle.dumps(group)) == group == copy.deepcopy(group), "equal to its copies")
 
@@ -68,16 +69,6 @@ def _check_moves(group: Group, mover: Move) -> None:
         moved, expected = group.transform_image(x, a), mover(x, a)
         same = torch.allclose(moved[:, where, where], expected[:, where, where], atol=1e-6)
         _require(same, f"element {a} moves an image as it should")
-
-
-def _block_diagonal(blocks: list[np.ndarray]) -> np.ndarray:
-    size = sum(map(len, blocks))
-    matrix, start = np.zeros((size, size)), 0
-    for block in blocks:
-        end = start + len(block)
-        matrix[start:end, start:end] = block
-        start = end
-    return matrix
 
 
 def _require(held: bool, law: str) -> None:
