@@ -1,6 +1,7 @@
 """Groups, their representations, and the field types made of them."""
 
 from equiconv.groups.color import HueShift
+from equiconv.groups.continuous import O2, SO2
 from equiconv.groups.field_type import FieldType
 from equiconv.groups.group import Group
 from equiconv.groups.plane import P4, P4M, Cyclic, Dihedral, Flip, Trivial
@@ -9,8 +10,10 @@ from equiconv.groups.representation import Representation
 from equiconv.groups.subgroup import Subgroup
 
 __all__ = [
+    "O2",
     "P4",
     "P4M",
+    "SO2",
     "Cyclic",
     "Dihedral",
     "DirectProduct",

@@ -71,6 +71,27 @@ class Group(WriteOnce, ABC):
         """The groups of which this one is the direct product; itself if it was not made as a product."""
         return (self,)
 
+    @property
+    def max_frequency(self) -> int | None:
+        """The largest frequency of the irreps of a continuous group; None for a finite one."""
+        return None
+
+    @property
+    def connected(self) -> tuple[int, ...]:
+        """The elements that are reached from the identity without a jump: itself, unless the group is continuous."""
+        return (0,)
+
+    def check_frequency(self, m: int) -> None:
+        """Raise ShapeError if kernels of the angular frequency m are too fine for the tables of a continuous group."""
+
+    def sampled(self, n: int) -> "Group":
+        """Return the group with its continuous factors replaced by their finite subgroups with n rotations.
+
+        Args:
+            n: the number of rotations, at least 1.
+        """
+        return self
+
     def check_element(self, g: int) -> int:
         """Return ``g``, or raise GroupError if it is not an element."""
         element = integer(g)
@@ -153,9 +174,10 @@ class Group(WriteOnce, ABC):
             subgroup: H, in any form that ``subgroup`` takes.
 
         Raises:
-            GroupError: if it is not a subgroup.
+            GroupError: if it is not a subgroup, or has infinitely many cosets.
         """
         part = self.subgroup(subgroup)
+        part.check_index()
         cosets = np.array(part.cosets)
         number = np.empty(self.order, np.int64)
         number[cosets] = np.arange(len(cosets))[:, None]  # number[g]: the coset that holds g
@@ -163,6 +185,27 @@ class Group(WriteOnce, ABC):
 
     def _permutations(self, images: Ints, name: str) -> Representation:
         return self._named(laws.permutation_matrices(images), name)
+
+    def coordinates(self, plane: Floats, color: Floats) -> Floats:
+        """Return how elements that are given by their action are made of those in the tables.
+
+        Args:
+            plane: how each of n elements moves the plane, ``(n, 2, 2)``.
+            color: how they move the colors, ``(n, 3, 3)``.
+
+        Returns:
+            Weights ``(n, order)`` with ``rho(h) = sum_g weights[h, g] rho[g]`` for every representation: a single 1
+            for elements in the tables; an interpolation for the others of a continuous group.
+
+        Raises:
+            GroupError: if no element of the group moves so, or several do.
+        """
+        same = np.isclose(self.plane, plane[:, None]).all((2, 3)) & np.isclose(self.color, color[:, None]).all((2, 3))
+        for h in np.flatnonzero(same.sum(1) != 1):
+            found = np.flatnonzero(same[h]).tolist()
+            reason = f"the elements {found} of {self!r} all act" if found else f"no element of {self!r} acts"
+            raise GroupError(f"{reason} as its element {h}")
+        return same.astype(np.float64)
 
     def subgroup(self, which: "Group | Iterable[int]") -> "Subgroup":
         """Return a subgroup.
@@ -237,7 +280,8 @@ class Group(WriteOnce, ABC):
         if not isinstance(other, Group):
             return NotImplemented
         return self is other or (
-            np.array_equal(self.table, other.table)
+            self.max_frequency == other.max_frequency
+            and np.array_equal(self.table, other.table)
             and np.allclose(self.plane, other.plane, atol=laws.TOLERANCE)
             and np.allclose(self.color, other.color, atol=laws.TOLERANCE)
         )

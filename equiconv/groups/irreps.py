@@ -87,6 +87,15 @@ def _distinct(parts: list[Floats]) -> list[Floats]:
     return kept
 
 
+def direct_sum(parts: list[Floats]) -> Floats:
+    """Return the block-diagonal sum of representations of one group."""
+    ends = np.cumsum([part.shape[-1] for part in parts])
+    rho = np.zeros((len(parts[0]), ends[-1], ends[-1]))
+    for part, end in zip(parts, ends, strict=True):
+        rho[:, end - part.shape[-1] : end, end - part.shape[-1] : end] = part
+    return rho
+
+
 def outer(a: Floats, b: Floats) -> Floats:
     """Return the outer product of two representations, a representation of the direct product of their groups."""
     order, dim = len(a) * len(b), a.shape[1] * b.shape[1]

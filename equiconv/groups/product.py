@@ -1,7 +1,8 @@
 """Direct products of groups."""
 
 import math
-from functools import reduce
+import operator
+from functools import cached_property, reduce
 
 import numpy as np
 from torch import Tensor
@@ -10,6 +11,7 @@ from equiconv.errors import GroupError
 from equiconv.groups import irreps, laws
 from equiconv.groups.group import Group
 from equiconv.groups.laws import Floats
+from equiconv.groups.representation import Representation
 from equiconv.groups.values import enclosed
 
 
@@ -34,6 +36,8 @@ class DirectProduct(Group):
         )
         for a, b in ((a, b) for i, a in enumerate(groups) for b in groups[:i]):
             _check_commuting(b, a)
+        if sum(group.max_frequency is not None for group in groups) > 1:
+            raise GroupError(f"a product has one continuous factor at most; got {' * '.join(map(enclosed, groups))}")
         plane, color = (
             reduce(np.matmul, [getattr(group, what)[part] for group, part in zip(groups, parts, strict=True)])
             for what in ("plane", "color")
@@ -49,6 +53,33 @@ class DirectProduct(Group):
     def factors(self) -> tuple[Group, ...]:
         """The groups of which this one is the product."""
         return self._factors
+
+    @property
+    def max_frequency(self) -> int | None:
+        """The largest frequency of the irreps of the continuous factor; None if there is none."""
+        return next((m for factor in self._factors if (m := factor.max_frequency) is not None), None)
+
+    @property
+    def connected(self) -> tuple[int, ...]:
+        """The elements that are reached from the identity without a jump: those of the continuous factor."""
+        parts = np.ix_(*(factor.connected for factor in self._factors))
+        return tuple(np.ravel_multi_index(parts, [factor.order for factor in self._factors]).ravel().tolist())
+
+    def check_frequency(self, m: int) -> None:
+        """Raise ShapeError if kernels of the angular frequency m are too fine for the tables of a factor."""
+        for factor in self._factors:
+            factor.check_frequency(m)
+
+    def sampled(self, n: int) -> Group:
+        """Return the product with its continuous factor replaced by its finite subgroup with n rotations."""
+        return reduce(operator.mul, [factor.sampled(n) for factor in self._factors])
+
+    @cached_property
+    def regular(self) -> Representation:
+        """The representation on functions on the group; with a continuous factor, on those that are band-limited."""
+        if self.max_frequency is None:
+            return super().regular
+        return self._named(reduce(irreps.outer, [factor.regular.rho for factor in self._factors]), "regular")
 
     def transform_image(self, x: Tensor, g: int) -> Tensor:
         """Move an image by the element ``g``: by its part in each factor, the last factor first."""
@@ -77,7 +108,10 @@ def _check_commuting(a: Group, b: Group) -> None:
 
 
 def _hint(a: Group, b: Group) -> str:
-    """Return the name of the smallest dihedral group that holds two planar groups, if there is one."""
+    """Return the name of the smallest dihedral group, or O(2), that holds two planar groups, if there is one."""
+    frequencies = [m for group in (a, b) if (m := group.max_frequency) is not None]
+    if frequencies:
+        return f"; O2({max(frequencies)}) holds both"
     matrices = np.concatenate([a.plane, b.plane])
     angles = np.arctan2(matrices[:, 1, 0], matrices[:, 0, 0]) / (2 * np.pi)  # of a mirror: twice that of its line
     for n in range(1, 361):

@@ -1,4 +1,4 @@
-"""Representations of finite groups."""
+"""Representations."""
 
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ TYPES = {1: "real", 2: "complex", 4: "quaternionic"}
 class Representation(WriteOnce):
     """Describe how a group moves the fiber of a field: orthogonal matrices ``rho(g)``.
 
+    Of a continuous group ``rho`` holds the matrices of the elements in its tables, and ``at`` those between them.
     Immutable; equal and hashed by value. ``a + b`` is the direct sum of two representations of one group, ``a * b`` the
     outer product of representations of two groups (a representation of their direct product), ``n * a`` a field type.
 
@@ -121,17 +122,26 @@ class Representation(WriteOnce):
         Returns:
             The indices of the irreps in ``group.irreps``, with repetition, and the orthogonal matrix Q ``(d, d)`` with
             ``rho(g) = Q blockdiag(irreps)(g) Q^T``.
+
+        Raises:
+            FieldTypeError: if the group is continuous and does not list all irreps that occur.
         """
         found = [
             (k, copy) for k, irrep in enumerate(self.group.irreps) for copy in irreps.intertwiners(self.rho, irrep.rho)
         ]
+        if sum(copy.shape[1] for _, copy in found) < self.dim:
+            raise FieldTypeError(
+                f"{self!r} has frequencies above the largest of its group, {self.group.max_frequency}; "
+                f"make the group with a larger max_frequency: {self.group!r}"
+            )
         return tuple(k for k, _ in found), np.concatenate([copy for _, copy in found], axis=1)
 
     def restrict(self, subgroup: "Group") -> "Representation":
         """Forget the elements outside a subgroup. The data of a field stay as they are.
 
         Args:
-            subgroup: a subgroup made by ``group.subgroup``, or a group that acts as a subgroup of ``group`` does.
+            subgroup: a subgroup made by ``group.subgroup``, or a group that acts as a subgroup of ``group`` does; of a
+                continuous group, any.
 
         Returns:
             The representation of ``subgroup`` on the same vectors.
@@ -139,10 +149,56 @@ class Representation(WriteOnce):
         Raises:
             GroupError: if it is not a subgroup.
         """
-        part = self.group.subgroup(subgroup)
-        name = f"{enclosed(self)}.restrict({part.source!r})"
-        summands = tuple(a.restrict(part) for a in self.summands) if len(self.summands) > 1 else ()
-        return Representation(part.source, self.rho[list(part.elements)], name=name, flat=self.flat, summands=summands)
+        from equiconv.groups.subgroup import restricted  # a subgroup is a group
+
+        source, rho = restricted(self.group, subgroup, self.rho)
+        name = f"{enclosed(self)}.restrict({source!r})"
+        summands = tuple(a.restrict(subgroup) for a in self.summands) if len(self.summands) > 1 else ()
+        return Representation(source, rho, name=name, flat=self.flat, summands=summands)
+
+    def induce(self, group: "Group") -> "Representation":
+        """Extend to a larger group: a field of the result holds one field of this one for each coset.
+
+        Args:
+            group: a group of which this one is a subgroup, with finitely many cosets gH.
+
+        Returns:
+            The induced representation of ``group``, of dimension cosets * d: element g sends the part of coset cH to
+            that of gcH and turns it by ``rho(h)``, ``g c = c' h``, c and c' being the smallest elements of the cosets.
+
+        Raises:
+            GroupError: if this group is not a subgroup, or has infinitely many cosets.
+        """
+        part = group.subgroup(self.group)
+        part.check_index()
+        cosets, h, d = np.array(part.cosets), len(part.elements), self.dim
+        place = np.empty(group.order, np.int64)
+        place[cosets.ravel()] = np.arange(group.order)  # c h is number h of coset c
+        to, turn = np.divmod(place[group.table[:, cosets[:, part.elements.index(0)]]], h)  # (g, c) each
+        rho = np.zeros((group.order, len(cosets), d, len(cosets), d))
+        for c in range(len(cosets)):
+            rho[np.arange(group.order), to[:, c], :, c] = self.rho[turn[:, c]]
+        size = len(cosets) * d
+        name = f"{enclosed(self)}.induce({group!r})"
+        return Representation(group, rho.reshape(group.order, size, size), name=name)
+
+    def at(self, angle: float, *, mirrored: bool = False) -> Floats:
+        """Return the matrix of any element of a continuous group.
+
+        Args:
+            angle: of the rotation, in radians.
+            mirrored: whether rows are flipped after the rotation, for O(2).
+
+        Returns:
+            The matrix ``(d, d)``; other factors of the group stay at the identity.
+
+        Raises:
+            GroupError: if the group is finite, or has no reflections; take ``rho`` then.
+        """
+        from equiconv.groups.subgroup import between  # a subgroup is a group
+
+        turn = irreps.rotations(np.array([angle]))[0]
+        return np.tensordot(between(self.group, np.diag([1.0, -1.0]) @ turn if mirrored else turn), self.rho, 1)
 
     def __add__(self, other: "Representation") -> "Representation":
         if not isinstance(other, Representation):
@@ -151,9 +207,7 @@ class Representation(WriteOnce):
             raise FieldTypeError(
                 f"a direct sum needs one group; got {self!r} on {self.group!r} and {other!r} on {other.group!r}"
             )
-        d = self.dim
-        rho = np.zeros((self.group.order, d + other.dim, d + other.dim))
-        rho[:, :d, :d], rho[:, d:, d:] = self.rho, other.rho
+        rho = irreps.direct_sum([self.rho, other.rho])
         return Representation(self.group, rho, name=f"{self!r} + {other!r}", summands=self.summands + other.summands)
 
     def __mul__(self, other: "Representation") -> "Representation":

@@ -1,7 +1,7 @@
 """Groups within groups."""
 
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch import Tensor
 from equiconv.errors import GroupError
 from equiconv.groups import laws
 from equiconv.groups.group import Group
-from equiconv.groups.laws import Floats
+from equiconv.groups.laws import Floats, snapped
 from equiconv.groups.values import enclosed
 
 
@@ -56,6 +56,11 @@ class Subgroup(Group):
         """The left cosets gH in the parent, each as ``g h`` for h in ``elements``, ordered by smallest element."""
         return laws.left_cosets(self.parent.table, self.elements)
 
+    def check_index(self) -> None:
+        """Raise GroupError if the parent is continuous and has infinitely many cosets."""
+        if not set(self.parent.connected) <= set(self.elements):
+            raise GroupError(f"{self!r} has infinitely many cosets in {self.parent!r}; only finitely many can be used")
+
     @property
     def is_normal(self) -> bool:
         """Whether gH = Hg for every element g of the parent."""
@@ -76,29 +81,82 @@ class Subgroup(Group):
         return f"{enclosed(self.parent)}.subgroup({self.which!r})"
 
 
-def _embedded(parent: Group, group: Group) -> tuple[int, ...]:
-    """Return the elements of ``parent`` that are those of ``group``: factors of it, or found by how they act."""
-    factors = parent.factors
-    if group == parent:
-        return tuple(range(parent.order))
-    if any(factors.count(factor) != 1 for factor in group.factors):
-        return tuple(_find(parent, group, h) for h in range(group.order))
+def restricted(group: Group, which: Group | Iterable[int], rho: Floats) -> tuple[Group, Floats]:
+    """Return a subgroup and the matrices ``rho (order, d, d)`` at its elements, between the tables too."""
+    if group.max_frequency is None or not isinstance(which, Group) or isinstance(which, Subgroup):
+        part = group.subgroup(which)
+        return part.source, rho[list(part.elements)]
+    return which, snapped(np.tensordot(inclusion(group, which), rho, 1))
+
+
+def inclusion(parent: Group, group: Group) -> Floats:
+    """Return the weights ``(h, g)`` that make the elements h of ``group`` of those g in the tables of ``parent``.
+
+    Every factor of ``group`` is looked for within one factor of ``parent``: an equal one, else the only one that moves
+    plane and colors so; if that fails, within ``parent`` as a whole.
+    """
+    hosts = [_host(parent, factor) for factor in group.factors]
+    if group == parent or None in hosts:
+        return np.eye(parent.order) if group == parent else _by_action(parent, group)
     parts = np.unravel_index(np.arange(group.order), [factor.order for factor in group.factors])
-    places = {factors.index(factor): part for factor, part in zip(group.factors, parts, strict=True)}
-    still = np.zeros(group.order, np.int64)
-    coordinates = tuple(places.get(place, still) for place in range(len(factors)))
-    return tuple(np.ravel_multi_index(coordinates, [factor.order for factor in factors]).tolist())
+    weights = np.ones((group.order, 1))
+    for place, host in enumerate(parent.factors):
+        inside = [(f, part) for f, part, i in zip(group.factors, parts, hosts, strict=True) if i == place]
+        if len(inside) == 1 and inside[0][0] == host:
+            columns = np.eye(host.order)[inside[0][1]]
+        else:
+            moves = [(f.plane[part], f.color[part]) for f, part in inside]
+            still = np.tile(np.eye(2), (group.order, 1, 1)), np.tile(np.eye(3), (group.order, 1, 1))
+            plane, color = (reduce(np.matmul, matrices) for matrices in zip(still, *moves, strict=True))
+            columns = host.coordinates(plane, color) if inside else np.eye(1, host.order).repeat(group.order, 0)
+        weights = np.einsum("hg,hk->hgk", weights, columns).reshape(group.order, -1)
+    return weights
 
 
-def _find(parent: Group, group: Group, h: int) -> int:
-    """Return the element of ``parent`` that moves plane and colors as element h of ``group`` does."""
-    same = np.isclose(parent.plane, group.plane[h]).all((1, 2)) & np.isclose(parent.color, group.color[h]).all((1, 2))
-    found = np.flatnonzero(same)
-    if len(found) == 1:
-        return int(found[0])
-    reason = "no element" if len(found) == 0 else f"the elements {found.tolist()} all"
-    example = [parent.generators[-1]] if parent.generators else []
-    raise GroupError(
-        f"{group!r} is not a subgroup of {parent!r} that can be told by its action: {reason} of {parent!r} "
-        f"act as element {h} of {group!r}; give generators, such as subgroup({example})"
-    )
+def between(group: Group, plane: Floats) -> Floats:
+    """Return the weights ``(order,)`` of the element of a continuous group that moves the plane so, and no color."""
+    if group.max_frequency is None:
+        raise GroupError(f"{group!r} is finite: its elements are 0 .. {group.order - 1}, and rho holds their matrices")
+    weights = np.ones(1)
+    for factor in group.factors:
+        continuous = factor.max_frequency is not None
+        column = factor.coordinates(plane[None], np.eye(3)[None])[0] if continuous else np.eye(1, factor.order)[0]
+        weights = np.kron(weights, column)
+    return weights
+
+
+def _host(parent: Group, factor: Group) -> int | None:
+    """Return the place of the factor of ``parent`` that holds ``factor``; None if there is not exactly one."""
+    equal = [place for place, host in enumerate(parent.factors) if host == factor]
+    found = equal or [place for place, host in enumerate(parent.factors) if _holds(host, factor)]
+    return found[0] if len(found) == 1 else None
+
+
+def _holds(host: Group, factor: Group) -> bool:
+    try:
+        host.coordinates(factor.plane, factor.color)
+    except GroupError:
+        return False
+    return True
+
+
+def _by_action(parent: Group, group: Group) -> Floats:
+    try:
+        return parent.coordinates(group.plane, group.color)
+    except GroupError as error:
+        example = [parent.generators[-1]] if parent.generators else []
+        raise GroupError(
+            f"{group!r} is not a subgroup of {parent!r} that can be told by its action: {error}; "
+            f"give generators, such as subgroup({example})"
+        ) from None
+
+
+def _embedded(parent: Group, group: Group) -> tuple[int, ...]:
+    """Return the elements of ``parent`` that are those of ``group``."""
+    weights = inclusion(parent, group)
+    if not ((weights == 0) | (weights == 1)).all():
+        raise GroupError(
+            f"{group!r} is a subgroup of {parent!r}, but its elements are not among those in the tables; "
+            "representation.restrict takes it nevertheless"
+        )
+    return tuple(weights.argmax(axis=1).tolist())

@@ -21,7 +21,7 @@ def assert_group_laws(group: Group, *, move: Move | None = None) -> None:
     is equal to its copies. Off the pixel grid, images are compared in their center only.
 
     Args:
-        group: any finite group.
+        group: any group; of a continuous one the elements in its tables are looked at.
         move: how ``(image, element)`` becomes the moved image, for groups that are not equiconv's own.
 
     Raises:
@@ -40,18 +40,20 @@ def assert_group_laws(group: Group, *, move: Move | None = None) -> None:
     _require(np.array_equal(table[0], np.arange(n)) and np.array_equal(table[:, 0], np.arange(n)), "0 is the identity")
     _check_moves(group, move or (lambda x, g: move_image(group, x, g)))
     irreps = [irrep.rho for irrep in group.irreps]
+    functions = group.order if group.max_frequency is None else group.regular.dim  # those on the group
     characters = np.array([rho.trace(axis1=1, axis2=2) for rho in irreps])
     gram = characters @ characters.T / n
     _require(np.allclose(gram, np.diag(gram.diagonal()), atol=1e-9), "irreps are distinct")
     _require(
-        np.isclose(sum(len(rho[0]) ** 2 / e for rho, e in zip(irreps, gram.diagonal(), strict=True)), n), "complete"
+        np.isclose(sum(len(rho[0]) ** 2 / e for rho, e in zip(irreps, gram.diagonal(), strict=True)), functions),
+        "complete",
     )
     for rep in (*group.irreps, group.regular, group.vector, group.image):
         products = np.einsum("aij,bjk->abik", rep.rho, rep.rho)
         _require(np.allclose(products, rep.rho[table], atol=1e-9), f"{rep!r} multiplies as the group does")
     indices, basis = group.regular.decompose()
     blocks = [irreps[k] for k in indices]
-    _require(sum(len(rho[0]) for rho in blocks) == n, "the irreps in the regular representation fill it")
+    _require(sum(len(rho[0]) for rho in blocks) == functions, "the irreps in the regular representation fill it")
     diagonal = np.array([block_diag(*(rho[g] for rho in blocks)) for g in range(n)])
     _require(np.allclose(basis @ diagonal @ basis.T, group.regular.rho, atol=1e-9), "the regular representation splits")
     _require(pickle.loads(pickle.dumps(group)) == group == copy.deepcopy(group), "equal to its copies")

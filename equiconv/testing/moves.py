@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from equiconv.errors import GroupError
-from equiconv.groups import Cyclic, Dihedral, DirectProduct, Flip, Group, HueShift, Subgroup, Trivial
+from equiconv.groups import O2, SO2, Cyclic, Dihedral, DirectProduct, Flip, Group, HueShift, Subgroup, Trivial
 
 __all__ = ["Move", "move_image"]
 
@@ -52,6 +52,12 @@ def move_image(group: Group, x: Tensor, g: int) -> Tensor:
         case Dihedral():
             flipped, steps = divmod(g, group.n)
             turned = _turned(x, 360 * steps / group.n)
+            return turned.flip(-2) if flipped else turned
+        case SO2():
+            return _turned(x, 360 * g / group.steps)
+        case O2():
+            flipped, steps = divmod(g, group.steps)
+            turned = _turned(x, 360 * steps / group.steps)
             return turned.flip(-2) if flipped else turned
         case Flip():
             return _turned(x.flip(-2), math.degrees(2 * group.axis)) if g else x
