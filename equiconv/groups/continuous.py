@@ -20,10 +20,10 @@ RESOLVED = 63  # every kernel whose angular frequencies do not exceed this can b
 
 
 class Continuous(Group):
-    """Hold a continuous group by the tables of a finite subgroup, fine enough that what holds there holds for every angle.
+    """Hold a continuous group by the tables of a finite subgroup, C_N or D_N.
 
-    The tables are those of C_N or D_N. All functions of the angle that occur are band-limited: an integral over the
-    group is a mean over the tables, and ``representation.at(angle)`` interpolates them exactly.
+    It is so fine that what holds for its elements holds for every angle. All functions of the angle that occur are
+    band-limited: an integral over the group is a mean over the tables, and ``representation.at`` interpolates exactly.
     """
 
     def __init__(self, max_frequency: int, table: Ints, plane: Floats) -> None:

@@ -200,12 +200,13 @@ class Group(WriteOnce, ABC):
         Raises:
             GroupError: if no element of the group moves so, or several do.
         """
-        same = np.isclose(self.plane, plane[:, None]).all((2, 3)) & np.isclose(self.color, color[:, None]).all((2, 3))
+        apart = [abs(self.plane - plane[:, None]), abs(self.color - color[:, None])]  # (n, order, d, d) each
+        same = np.maximum(*(matrices.max((2, 3)) for matrices in apart)) < laws.TOLERANCE  # (n, order)
         for h in np.flatnonzero(same.sum(1) != 1):
             found = np.flatnonzero(same[h]).tolist()
             reason = f"the elements {found} of {self!r} all act" if found else f"no element of {self!r} acts"
             raise GroupError(f"{reason} as its element {h}")
-        return same.astype(np.float64)
+        return np.where(same, 1.0, 0.0)
 
     def subgroup(self, which: "Group | Iterable[int]") -> "Subgroup":
         """Return a subgroup.

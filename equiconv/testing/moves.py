@@ -47,17 +47,10 @@ def move_image(group: Group, x: Tensor, g: int) -> Tensor:
             return move_image(group.parent, x, group.elements[g])
         case Trivial():
             return x
-        case Cyclic():
-            return _turned(x, 360 * g / group.n)
-        case Dihedral():
-            flipped, steps = divmod(g, group.n)
-            turned = _turned(x, 360 * steps / group.n)
-            return turned.flip(-2) if flipped else turned
-        case SO2():
-            return _turned(x, 360 * g / group.steps)
-        case O2():
-            flipped, steps = divmod(g, group.steps)
-            turned = _turned(x, 360 * steps / group.steps)
+        case Cyclic() | Dihedral() | SO2() | O2():
+            steps = group.steps if isinstance(group, (SO2, O2)) else group.n
+            flipped, turns = divmod(g, steps)
+            turned = _turned(x, 360 * turns / steps)
             return turned.flip(-2) if flipped else turned
         case Flip():
             return _turned(x.flip(-2), math.degrees(2 * group.axis)) if g else x
