@@ -1,6 +1,8 @@
 """Harmonics: the dimensions of e2cnn, the constraint on the continuous plane, and what is exact on pixels."""
 
 import json
+import operator
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +12,27 @@ from samples import CONVOLUTIONS, OFF_GRID
 
 from equiconv.bases import Harmonics, Pixels
 from equiconv.errors import ExactnessError, FieldTypeError, ShapeError
-from equiconv.groups import P4, P4M, Cyclic, Dihedral, Flip, HueShift, Trivial
+from equiconv.groups import O2, P4, P4M, SO2, Cyclic, Dihedral, Flip, HueShift, Trivial
 from equiconv.layers import GroupConv2d
 from equiconv.solve import equivariant_kernels
 from equiconv.testing import assert_equivariant, equivariance_error
 
 DIMENSIONS = json.loads((Path(__file__).parent / "golden" / "e2cnn_dimensions.json").read_text())
 GROUPS = [*OFF_GRID, P4M(), HueShift(3) * Cyclic(8), HueShift(4) * Dihedral(3), Trivial()]
+CONTINUOUS = [SO2(), O2(2), HueShift(3) * SO2(2)]
 
 
 def named_group(name):
-    if name in ("Flip", "C1"):
-        return Flip() if name == "Flip" else Trivial()
+    others = {"Flip": Flip, "C1": Trivial, "SO2": SO2, "O2": O2}
+    if name in others:
+        return others[name]()
     return (Cyclic if name[0] == "C" else Dihedral)(int(name[1:]))
 
 
 def named_rep(group, name):
     """Return the representation that e2cnn calls so. Its mirror line is the vertical one, ours the horizontal one."""
+    if isinstance(group, SO2 | O2):
+        return continuous_rep(group, name)
     n = len(group.table) // 2 if isinstance(group, Dihedral) else group.order
     vertical = n // 2 if n % 2 == 0 else 0  # turn by half a turn, then flip rows: flips columns
     simple = {"trivial": lambda: group.trivial, "regular": lambda: group.regular, "irrep_1,0": lambda: group.irrep(1)}
@@ -41,6 +47,23 @@ def named_rep(group, name):
     return (simple | others)[name]()
 
 
+def continuous_rep(group, name):
+    sign = isinstance(group, O2)
+    if name.startswith("bandlimited"):
+        kind, frequency = name.removeprefix("bandlimited_").split("_F")
+        smaller = type(group)(int(frequency))
+        narrow = smaller.regular if kind == "regular" else smaller.quotient(Flip())
+        return sum_of([group.irrep(k) for k in narrow.decompose()[0]])
+    named = {"trivial": group.irrep(0), "irrep_1,0": group.irrep(1)}
+    if name == "quotient_SO2":
+        return group.quotient(SO2())
+    return named[name] if name in named else group.irrep(int(name.removeprefix("irrep")) + sign)
+
+
+def sum_of(reps):
+    return reduce(operator.add, reps)
+
+
 @pytest.mark.parametrize("name", DIMENSIONS)
 def test_dimensions_of_e2cnn(name):
     group = named_group(name)
@@ -51,7 +74,7 @@ def test_dimensions_of_e2cnn(name):
             assert len(equivariant_kernels(target, source, action)) == dim, (kernel, pair)
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=repr)
+@pytest.mark.parametrize("group", [*GROUPS, *CONTINUOUS], ids=repr)
 def test_the_constraint_on_the_continuous_plane(group):
     """K(A_g x) = rho_out(g) K(x) rho_in(g)^-1 at random points."""
     basis = Harmonics((5, 5))

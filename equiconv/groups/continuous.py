@@ -9,7 +9,7 @@ from equiconv.errors import GroupError, ShapeError
 from equiconv.groups import irreps
 from equiconv.groups.group import Group
 from equiconv.groups.laws import Floats, Ints, snapped
-from equiconv.groups.plane import Cyclic, Dihedral
+from equiconv.groups.plane import Cyclic, Dihedral, Trivial
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import integer
 
@@ -65,8 +65,7 @@ class Continuous(Group):
         A field of it holds the Fourier coefficients, irrep after irrep, each as often as its dimension over that of its
         commutant.
         """
-        copies = [irrep.rho for irrep in self.irreps for _ in range(irrep.dim // irreps.endomorphism_dim(irrep.rho))]
-        return self._named(irreps.direct_sum(copies), "regular")
+        return self._named(self._band_limited(Trivial()).rho, "regular")
 
     def coordinates(self, plane: Floats, color: Floats) -> Floats:
         """Return the weights ``(n, order)`` with which the tables interpolate at elements that move as given."""

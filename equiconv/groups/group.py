@@ -170,18 +170,33 @@ class Group(WriteOnce, ABC):
     def quotient(self, subgroup: "Group | Iterable[int]") -> Representation:
         """Return the representation on functions on the cosets gH, ordered by their smallest element.
 
+        If a continuous group has infinitely many cosets, these are the band-limited functions: a field holds their
+        Fourier coefficients, irrep after irrep.
+
         Args:
-            subgroup: H, in any form that ``subgroup`` takes.
+            subgroup: H, in any form that ``subgroup`` or ``Representation.restrict`` takes.
 
         Raises:
-            GroupError: if it is not a subgroup, or has infinitely many cosets.
+            GroupError: if it is not a subgroup.
         """
+        from equiconv.groups.subgroup import has_finite_index  # a subgroup is a group
+
+        if not has_finite_index(self, subgroup):
+            return self._band_limited(subgroup)
         part = self.subgroup(subgroup)
-        part.check_index()
         cosets = np.array(part.cosets)
         number = np.empty(self.order, np.int64)
         number[cosets] = np.arange(len(cosets))[:, None]  # number[g]: the coset that holds g
         return self._permutations(number[self.table[:, cosets[:, 0]]], f"quotient({part.which!r})")
+
+    def _band_limited(self, subgroup: "Group | Iterable[int]") -> Representation:
+        """Return each irrep as often as it occurs in the functions on the cosets of the subgroup."""
+        copies = [
+            irrep.rho
+            for irrep in self.irreps
+            for _ in range(len(irrep.restrict(subgroup).fixed) // irreps.endomorphism_dim(irrep.rho))
+        ]
+        return self._named(irreps.direct_sum(copies), f"quotient({subgroup!r})")
 
     def _permutations(self, images: Ints, name: str) -> Representation:
         return self._named(laws.permutation_matrices(images), name)

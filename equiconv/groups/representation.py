@@ -169,8 +169,11 @@ class Representation(WriteOnce):
         Raises:
             GroupError: if this group is not a subgroup, or has infinitely many cosets.
         """
+        from equiconv.groups.subgroup import has_finite_index  # a subgroup is a group
+
+        if not has_finite_index(group, self.group):
+            raise GroupError(f"{self.group!r} has infinitely many cosets in {group!r}; induce from a larger subgroup")
         part = group.subgroup(self.group)
-        part.check_index()
         cosets, h, d = np.array(part.cosets), len(part.elements), self.dim
         place = np.empty(group.order, np.int64)
         place[cosets.ravel()] = np.arange(group.order)  # c h is number h of coset c

@@ -56,11 +56,6 @@ class Subgroup(Group):
         """The left cosets gH in the parent, each as ``g h`` for h in ``elements``, ordered by smallest element."""
         return laws.left_cosets(self.parent.table, self.elements)
 
-    def check_index(self) -> None:
-        """Raise GroupError if the parent is continuous and has infinitely many cosets."""
-        if not set(self.parent.connected) <= set(self.elements):
-            raise GroupError(f"{self!r} has infinitely many cosets in {self.parent!r}; only finitely many can be used")
-
     @property
     def is_normal(self) -> bool:
         """Whether gH = Hg for every element g of the parent."""
@@ -79,6 +74,16 @@ class Subgroup(Group):
 
     def __repr__(self) -> str:
         return f"{enclosed(self.parent)}.subgroup({self.which!r})"
+
+
+def has_finite_index(group: Group, which: Group | Iterable[int]) -> bool:
+    """Tell whether a subgroup has finitely many cosets: it holds every rotation of a continuous group."""
+    if group.max_frequency is None:
+        return True
+    part = which if isinstance(which, Group) and not isinstance(which, Subgroup) else group.subgroup(which)
+    weights = inclusion(group, part)
+    within = np.flatnonzero((weights == 1).any(axis=0))
+    return set(group.connected) <= set(within.tolist())
 
 
 def restricted(group: Group, which: Group | Iterable[int], rho: Floats) -> tuple[Group, Floats]:
