@@ -1,5 +1,6 @@
 """The kernels are those of e2cnn: the same spans on the pixels."""
 
+import itertools
 import subprocess
 import sys
 import warnings
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from equiconv.bases import Harmonics
-from equiconv.groups import Cyclic, Dihedral, Flip, Representation
+from equiconv.groups import O2, SO2, Cyclic, Dihedral, Flip, Representation
+from equiconv.groups.irreps import rotations
 from equiconv.interop.e2cnn import repair
 from equiconv.solve import equivariant_kernels
 
@@ -25,7 +27,6 @@ def e2cnn():
 
 def their_kernels(nn, source, target, size):
     """Return e2cnn's sampled basis, ``(b, d_out, d_in, k*k)``."""
-    space = source.gspace
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -33,7 +34,6 @@ def their_kernels(nn, source, target, size):
         except ValueError:  # e2cnn's word for: only zero is equivariant
             return np.zeros((0, target.size, source.size, size**2))
     names = source.representations[0].name, target.representations[0].name
-    assert space is target.gspace
     return getattr(conv.basisexpansion, f"block_expansion_{names}").sampled_basis.double().numpy()
 
 
@@ -47,82 +47,99 @@ def same_span(a, b):
     return bool(np.allclose(np.linalg.svd(a.T @ b, compute_uv=False), 1, atol=1e-5))
 
 
-def reorder(group, n):
-    """Return, for each element of e2cnn's D_n or mirror group in its order, the index of the same motion in ours.
-
-    e2cnn lists r^a, then r^a f, f being the mirror at the vertical axis.
-    """
-    vertical = np.diag([-1.0, 1.0])
-    turns = [group.plane[a] for a in range(n)]
-    motions = turns + [turn @ vertical for turn in turns]
-    return [next(g for g in range(group.order) if np.allclose(group.plane[g], m, atol=1e-9)) for m in motions]
+def moved_plane(element, n, axis):
+    """Return the matrix of an element of e2cnn's groups: a rotation, after the mirror at ``axis`` if there is one."""
+    mirrored, turn = element if isinstance(element, tuple) else (0, element)
+    angle = turn if n is None else 2 * np.pi * turn / n
+    mirror = rotations(np.array([2 * axis]))[0] @ np.diag([1.0, -1.0])
+    return rotations(np.array([angle]))[0] @ (mirror if mirrored else np.eye(2))
 
 
-CYCLIC = [2, 3, 4, 5, 6, 8, 12, 16]
-DIHEDRAL = [2, 4, 6, 8]  # the axis of the others differs by half a step: no element is the vertical mirror
+def translated(group, theirs, element_of):
+    """Return e2cnn's representation as one of ours: the same matrices for the elements that move the plane alike."""
+    return Representation(group, np.array([theirs(element_of(g)) for g in range(group.order)]))
 
 
-@pytest.mark.parametrize("size", [3, 5, 7])
-@pytest.mark.parametrize("n", CYCLIC)
-def test_cyclic(e2cnn, n, size):
-    gspaces, nn = e2cnn
-    space, group = gspaces.Rot2dOnR2(n), Cyclic(n)
-    pairs = [(space.trivial_repr, group.trivial), (space.regular_repr, group.regular)]
-    pairs += [(space.irrep(k), group.irrep(k)) for k in range(1, min(n // 2, 3) + 1)]
-    if n % 2 == 0 and n > 2:
-        pairs.append((space.quotient_repr(2), group.quotient([n // 2])))
-    compare(nn, space, pairs, size)
-
-
-@pytest.mark.parametrize("size", [3, 5])
-@pytest.mark.parametrize("n", DIHEDRAL)
-def test_dihedral(e2cnn, n, size):
-    gspaces, nn = e2cnn
-    space, group = gspaces.FlipRot2dOnR2(n), Dihedral(n)
-    order = reorder(group, n)
-    pairs = [(space.trivial_repr, group.trivial), (space.irrep(1, 0), group.irrep(1))]
-    pairs.append((space.regular_repr, permuted(group, order)))
-    if n > 2:
-        pairs.append((space.irrep(1, 1), in_their_frame(space, group, order)))
-    compare(nn, space, pairs, size)
-
-
-@pytest.mark.parametrize("size", [3, 5, 7])
-def test_mirror(e2cnn, size):
-    gspaces, nn = e2cnn
-    space, group = gspaces.Flip2dOnR2(), Flip()
-    pairs = [(space.trivial_repr, group.trivial), (space.irrep(1), group.irrep(1)), (space.regular_repr, group.regular)]
-    compare(nn, space, pairs, size)
-
-
-def permuted(group, order):
-    """Return our regular representation with its entries in e2cnn's order."""
-    return Representation(group, group.regular.rho[:, order][:, :, order])
-
-
-def in_their_frame(space, group, order):
-    """Return e2cnn's two-dimensional irrep of frequency 1 as a representation of our group."""
+def finite(space, group, n, axis=np.pi / 2):
+    """Return, for each of our elements, e2cnn's element that moves the plane alike."""
     elements = space.fibergroup.elements
-    rho = np.empty((group.order, 2, 2))
-    for element, g in zip(elements, order, strict=True):
-        rho[g] = space.irrep(1, 1)(element)
-    return Representation(group, rho)
+    planes = np.array([moved_plane(element, n, axis) for element in elements])
+    return lambda g: elements[int(np.flatnonzero(np.isclose(planes, group.plane[g]).all((1, 2)))[0])]
 
 
-def compare(nn, space, pairs, size):
-    basis = Harmonics((size, size))
-    action, samples = basis.action(pairs[0][1].group), basis.samples()
+def quotients(space, ids):
+    return [space.quotient_repr(which) for which in ids]
+
+
+CYCLIC = [1, 2, 3, 4, 5, 6, 7, 8, 12, 16]
+DIHEDRAL = [2, 3, 4, 5, 6, 8]
+
+
+@pytest.mark.parametrize("n", CYCLIC)
+def test_cyclic(e2cnn, n):
+    gspaces, nn = e2cnn
+    space, group = (gspaces.Rot2dOnR2(n), Cyclic(n)) if n > 1 else (gspaces.TrivialOnR2(), Cyclic(1))
+    theirs = [space.trivial_repr, space.regular_repr] + [space.irrep(k) for k in range(1, n // 2 + 1)]
+    theirs += quotients(space, [m for m in range(2, n) if n % m == 0])
+    compare(nn, space, group, theirs, finite(space, group, n))
+
+
+@pytest.mark.parametrize("n", DIHEDRAL)
+def test_dihedral(e2cnn, n):
+    gspaces, nn = e2cnn
+    axis = np.pi / 2 if n % 2 == 0 else 0.0  # the mirror of ours flips rows
+    space, group = gspaces.FlipRot2dOnR2(n, axis=axis), Dihedral(n)
+    theirs = [space.trivial_repr, space.regular_repr]
+    theirs += [irrep for name, irrep in space.fibergroup.irreps.items() if not irrep.is_trivial()]
+    theirs += quotients(space, [(None, n), (0, 1)] + [(None, m) for m in range(2, n) if n % m == 0])
+    compare(nn, space, group, theirs, finite(space, group, n, axis))
+
+
+@pytest.mark.parametrize("axis", [np.pi / 2, 0.3])
+def test_mirror(e2cnn, axis):
+    gspaces, nn = e2cnn
+    space, group = gspaces.Flip2dOnR2(axis=axis), Flip(axis)
+    theirs = [space.trivial_repr, space.irrep(1), space.regular_repr]
+    compare(nn, space, group, theirs, lambda g: g)
+
+
+def test_rotations_by_any_angle(e2cnn):
+    gspaces, nn = e2cnn
+    space, group = gspaces.Rot2dOnR2(-1, maximum_frequency=3), SO2(3)
+    theirs = [space.irrep(k) for k in range(4)]
+    compare(nn, space, group, theirs, lambda g: 2 * np.pi * g / group.steps)
+
+
+def test_rotations_and_reflections(e2cnn):
+    gspaces, nn = e2cnn
+    space, group = gspaces.FlipRot2dOnR2(-1, maximum_frequency=3, axis=np.pi / 2), O2(3)
+    theirs = [space.irrep(0, 0), space.irrep(1, 0)] + [space.irrep(1, k) for k in range(1, 4)]
+    theirs += quotients(space, [(None, -1)])
+    turns = group.plane @ np.diag([-1.0, 1.0])
+
+    def element(g):
+        mirrored = g >= group.steps
+        c, s = (turns if mirrored else group.plane)[g][:, 0]
+        return int(mirrored), float(np.arctan2(s, c) % (2 * np.pi))
+
+    compare(nn, space, group, theirs, element)
+
+
+def compare(nn, space, group, theirs, element_of):
+    """Compare the spans between all pairs, for kernels of three sizes."""
+    pairs = [(rep, translated(group, rep, element_of)) for rep in theirs]
     found = 0
-    for their_source, source in pairs:
-        for their_target, target in pairs:
-            theirs = their_kernels(nn, nn.FieldType(space, [their_source]), nn.FieldType(space, [their_target]), size)
-            ours = equivariant_kernels(target, source, action) @ samples
-            equal = same_span(theirs, ours)
-            assert equal, (source, target, theirs.shape, ours.shape)
-            if len(ours):
-                found += 1
-                moved = same_span(theirs, np.roll(ours, 1, -1))
-                assert not moved, "the check cannot fail"
+    for size, (their_source, source), (their_target, target) in itertools.product((3, 5, 7), pairs, pairs):
+        basis = Harmonics.e2cnn((size, size))
+        kinds = (nn.FieldType(space, [rep]) for rep in (their_source, their_target))
+        expected = their_kernels(nn, *kinds, size)
+        ours = equivariant_kernels(target, source, basis.action(group)) @ basis.samples()
+        equal = same_span(expected, ours)
+        assert equal, (size, their_source.name, their_target.name, expected.shape, ours.shape)
+        if len(ours):
+            found += 1
+            moved = same_span(expected, np.roll(ours, 1, -1))
+            assert not moved, "the check cannot fail"
     assert found
 
 

@@ -77,6 +77,15 @@ class Harmonics(Circular):
             raise ShapeError(f"no pixel of a {side}x{side} window sees the rings {self.rings}; choose other rings")
 
     @classmethod
+    def e2cnn(cls, kernel_size: tuple[int, int]) -> Self:
+        """Return the harmonics that e2cnn takes by default.
+
+        Args:
+            kernel_size: rows and columns of the window, equal.
+        """
+        return cls(kernel_size)
+
+    @classmethod
     def complete(cls, kernel_size: tuple[int, int]) -> Self:
         """Return harmonics that span every kernel of the window, as pixels do; for k > 3 a few more than there are.
 
