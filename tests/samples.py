@@ -20,6 +20,7 @@ from equiconv.layers import (
     NormPool,
     Pointwise,
     SpatialPool,
+    squash,
 )
 from equiconv.models import CNN
 
@@ -62,6 +63,12 @@ def first_factor(group: Group):
     """The first factor, by its elements where it stands twice in the product."""
     first = group.factors[0]
     return first if group.factors.count(first) == 1 else [g for g in group.generators if g >= first.order]
+
+
+def induced(group: Group):
+    """An irrep of the subgroup that the last generator generates, extended to the group; and one more summand."""
+    part = group.subgroup([group.generators[-1]] if group.generators else [])
+    return part.irreps[-1].induce(group) + group.irreps[-1]
 
 
 def band(group: Group):
@@ -127,6 +134,9 @@ LAYERS: dict[str, Callable[[Group], nn.Module]] = {
     "pointwise": lambda g: Pointwise(2 * halves(g), torch.tanh),
     "norm activation": lambda g: with_bias(NormActivation(2 * mixed(g))),
     "norm sigmoid": lambda g: NormActivation(2 * last_irrep(g), torch.sigmoid, bias=False),
+    "norm activation of blocks": lambda g: with_bias(NormActivation(2 * induced(g), squash, parts="blocks")),
+    "gated blocks": lambda g: GatedActivation(2 * induced(g), parts="blocks"),
+    "norm pool of blocks": lambda g: NormPool(2 * induced(g), parts="blocks"),
     "gated": lambda g: GatedActivation(2 * mixed(g)),
     "fourier": lambda g: FourierActivation(2 * band(g), torch.tanh),
     "fourier of regular fields": lambda g: FourierActivation(2 * g.regular),

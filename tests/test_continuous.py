@@ -21,7 +21,7 @@ from equiconv.groups import (
     Trivial,
 )
 from equiconv.groups.irreps import rotations
-from equiconv.layers import GroupConv2d
+from equiconv.layers import FourierActivation, GroupConv2d
 from equiconv.solve import equivariant_kernels
 from equiconv.testing import assert_equivariant, assert_group_laws, equivariance_error
 
@@ -160,6 +160,41 @@ def test_layers_are_exact_on_the_grid_and_close_elsewhere(group):
     assert equivariance_error(conv, size=(41, 41)) < 0.1
 
 
+@pytest.mark.parametrize("group", [SO2(3), O2(2), HueShift(3) * SO2(2)], ids=repr)
+def test_functions_of_samples(group):
+    """Exact for the elements that are sampled; the more samples, the closer elsewhere."""
+    layer = FourierActivation(2 * group.regular, torch.relu)
+    sampled = group.sampled(layer.rotations)
+    assert (layer.samples.T @ layer.samples - torch.eye(group.regular.dim)).abs().max() < 1e-6
+    values = torch.randn(1, 2, group.regular.dim, 1, 1, dtype=torch.float64)
+    for h in range(sampled.order):
+        rho = torch.from_numpy(group.regular.restrict(sampled).rho[h].copy())
+        moved = torch.einsum("ij,bnjhw->bnihw", rho, values)
+        expected = torch.einsum("ij,bnjhw->bnihw", rho, layer.double()(values))
+        torch.testing.assert_close(layer(moved), expected, atol=1e-12, rtol=0)
+
+    def error(samples):
+        finer = FourierActivation(2 * group.regular, torch.relu, samples=samples).double()
+        rho = torch.from_numpy(group.regular.at(0.1))
+        moved = torch.einsum("ij,bnjhw->bnihw", rho, values)
+        return (finer(moved) - torch.einsum("ij,bnjhw->bnihw", rho, finer(values))).norm() / finer(values).norm()
+
+    coarse, fine = error(2 * group.max_frequency + 1), error(64)
+    assert fine < 0.003 < coarse
+
+
+def test_a_function_of_samples_is_the_function_of_the_group():
+    """Many samples tend to the integral over the angle."""
+    group = SO2(2)
+    layer = FourierActivation(group.regular, torch.relu, samples=90).double()
+    field = torch.randn(5, dtype=torch.float64)
+    angles = 2 * np.pi * np.arange(2000) / 2000
+    waves = np.stack([f(k * angles) for k in range(1, 3) for f in (np.cos, np.sin)])
+    basis = torch.from_numpy(np.concatenate([np.ones((1, 2000)), math.sqrt(2) * waves]) / math.sqrt(90))
+    expected = (torch.relu(field @ basis) @ basis.T) * 90 / 2000
+    torch.testing.assert_close(layer(field.view(1, 1, 5, 1, 1)).flatten(), expected, atol=1e-3, rtol=0)
+
+
 def test_a_continuous_group_is_not_the_group_of_its_tables():
     assert SO2(3) != Cyclic(SO2(3).steps)
     assert SO2(3) != SO2(4)
@@ -170,6 +205,9 @@ def test_a_continuous_group_is_not_the_group_of_its_tables():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
+        (lambda: FourierActivation(SO2().regular, samples=6), FieldTypeError, "more than 6"),
+        (lambda: FourierActivation(P4().regular, samples=6), FieldTypeError, "is finite"),
+        (lambda: FourierActivation(SO2().irrep(1) + SO2().irrep(1)), FieldTypeError, "2 times"),
         (lambda: SO2(0), GroupError, ">= 1"),
         (lambda: O2(1.5), GroupError, "integer"),
         (lambda: SO2() * SO2(), GroupError, "one continuous factor"),

@@ -5,7 +5,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from equiconv.groups import P4, P4M, Cyclic, HueShift
-from equiconv.layers import FieldBatchNorm, FourierActivation, GroupConv2d, GroupPool, SpatialPool
+from equiconv.layers import (
+    FieldBatchNorm,
+    FourierActivation,
+    GatedActivation,
+    GroupConv2d,
+    GroupPool,
+    NormActivation,
+    SpatialPool,
+)
 
 COLORED = HueShift(3) * P4M()
 
@@ -175,6 +183,18 @@ def norms_with_a_threshold_for_each_entry():
     return Wrapped(kind, kind, lambda x: x * torch.sigmoid(x.norm(dim=2, keepdim=True) + entries.to(x)))
 
 
+def norms_of_the_wrong_entries():
+    layer = NormActivation(2 * Cyclic(2).irrep(1).induce(P4M()), torch.sigmoid, parts="blocks")
+    layer._masters["members"] = layer._masters["members"].cumsum(0).clip(0, 1)
+    return layer.float()
+
+
+def gates_at_the_wrong_blocks():
+    layer = GatedActivation(2 * P4().irrep(1).induce(P4M()), parts="blocks")
+    kind = 2 * (P4M().trivial + P4M().trivial + P4().irrep(1).induce(P4M()))
+    return Wrapped(kind, layer.out_type, lambda x, inner: inner(x), layer)
+
+
 def a_gate_that_is_not_invariant():
     gated = P4().trivial + P4().irrep(1)
     return Wrapped(2 * gated, 2 * P4().irrep(1), lambda x: torch.sigmoid(x[:, :, 2:]) * x[:, :, 1:])
@@ -216,6 +236,8 @@ BROKEN = [
     max_pooling_of_vectors,
     pooling_over_the_wrong_cosets,
     norms_with_a_threshold_for_each_entry,
+    norms_of_the_wrong_entries,
+    gates_at_the_wrong_blocks,
     a_gate_that_is_not_invariant,
     fourier_samples_at_the_wrong_elements,
     flattened_logits,

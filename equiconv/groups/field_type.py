@@ -1,5 +1,7 @@
 """Field types: what a feature map is made of, and how it moves."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -53,7 +55,7 @@ class FieldType(WriteOnce):
         """The sizes of the channel axes: ``(n*d,)`` if flat, else ``(n, d)``."""
         return (self.channels,) if self.flat else (self.n, self.fiber)
 
-    def restrict(self, subgroup: Group) -> "FieldType":
+    def restrict(self, subgroup: Group | Iterable[int]) -> "FieldType":
         """Forget the elements outside a subgroup; tensors of this type are tensors of the result, unchanged."""
         return FieldType(self.representation.restrict(subgroup), self.n)
 

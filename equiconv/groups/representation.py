@@ -1,5 +1,6 @@
 """Representations."""
 
+from collections.abc import Iterable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -7,8 +8,8 @@ import numpy as np
 
 from equiconv.errors import FieldTypeError, GroupError
 from equiconv.groups import irreps
-from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen
-from equiconv.groups.values import WriteOnce, enclosed
+from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen, permutation_matrices
+from equiconv.groups.values import WriteOnce, enclosed, integer
 
 if TYPE_CHECKING:
     from equiconv.groups.field_type import FieldType
@@ -30,6 +31,8 @@ class Representation(WriteOnce):
         name: the expression that rebuilds it, shown by ``repr``; None shows the matrices.
         flat: whether fields of this representation are laid out flat, ``(B, n*d, H, W)``, as images and invariant
             features are, instead of ``(B, n, d, H, W)``.
+        block: the length of the blocks of entries that every rho(g) sends to one another as wholes, such as the parts
+            for the cosets of an induced representation; None takes 1 for permutations, else d.
         summands: the representations of which this one is the direct sum, if it is one.
 
     Raises:
@@ -51,6 +54,7 @@ class Representation(WriteOnce):
         *,
         name: str | None = None,
         flat: bool = False,
+        block: int | None = None,
         summands: tuple["Representation", ...] = (),
     ) -> None:
         self.group = group
@@ -70,6 +74,15 @@ class Representation(WriteOnce):
             check_action(group.table, group.generators, self.rho, self.dim, "rho")
         except GroupError as error:
             raise FieldTypeError(f"these matrices are no representation of {group!r}: {error}") from None
+        self.block = (1 if self.is_permutation else self.dim) if block is None else self._check_block(block)
+
+    def _check_block(self, block: int) -> int:
+        length = integer(block) or self.dim + 1
+        if self.dim % length == 0:
+            parts = self.rho.reshape(-1, self.dim // length, length, self.dim // length, length)
+            if ((abs(parts) > TOLERANCE).any((2, 4)).sum(1) == 1).all():  # (g, to, from)
+                return length
+        raise FieldTypeError(f"these matrices do not send blocks of {block!r} entries to one another")
 
     @cached_property
     def permutation(self) -> Ints | None:
@@ -116,6 +129,21 @@ class Representation(WriteOnce):
         vectors = irreps.orthonormal_columns(self.rho.mean(axis=0)).T
         return frozen(vectors / abs(vectors).max(axis=1, keepdims=True, initial=1e-300), np.float64)
 
+    @cached_property
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
+        """The parts of the entries that every rho(g) sends to one another as wholes, summand after summand."""
+        lengths = [summand.block for summand in self.summands for _ in range(summand.dim // summand.block)]
+        ends = np.cumsum(lengths).tolist()
+        return tuple(tuple(range(end - length, end)) for end, length in zip(ends, lengths, strict=True))
+
+    @cached_property
+    def of_blocks(self) -> "Representation":
+        """How the blocks are permuted: a representation with one entry for each."""
+        starts = [block[0] for block in self.blocks]
+        occupied = abs(self.rho[:, :, starts]) > TOLERANCE  # (g, i, b): block b is sent to where entry i is
+        images = np.searchsorted(starts, occupied.argmax(axis=1), side="right") - 1  # (g, b)
+        return Representation(self.group, permutation_matrices(images), name=f"{enclosed(self)}.of_blocks")
+
     def decompose(self) -> tuple[tuple[int, ...], Floats]:
         """Split into irreps.
 
@@ -136,12 +164,12 @@ class Representation(WriteOnce):
             )
         return tuple(k for k, _ in found), np.concatenate([copy for _, copy in found], axis=1)
 
-    def restrict(self, subgroup: "Group") -> "Representation":
+    def restrict(self, subgroup: "Group | Iterable[int]") -> "Representation":
         """Forget the elements outside a subgroup. The data of a field stay as they are.
 
         Args:
-            subgroup: a subgroup made by ``group.subgroup``, or a group that acts as a subgroup of ``group`` does; of a
-                continuous group, any.
+            subgroup: in any form that ``group.subgroup`` takes; of a continuous group, any group that acts as a
+                subgroup of it does.
 
         Returns:
             The representation of ``subgroup`` on the same vectors.
@@ -154,7 +182,7 @@ class Representation(WriteOnce):
         source, rho = restricted(self.group, subgroup, self.rho)
         name = f"{enclosed(self)}.restrict({source!r})"
         summands = tuple(a.restrict(subgroup) for a in self.summands) if len(self.summands) > 1 else ()
-        return Representation(source, rho, name=name, flat=self.flat, summands=summands)
+        return Representation(source, rho, name=name, flat=self.flat, block=self.block, summands=summands)
 
     def induce(self, group: "Group") -> "Representation":
         """Extend to a larger group: a field of the result holds one field of this one for each coset.
@@ -183,7 +211,7 @@ class Representation(WriteOnce):
             rho[np.arange(group.order), to[:, c], :, c] = self.rho[turn[:, c]]
         size = len(cosets) * d
         name = f"{enclosed(self)}.induce({group!r})"
-        return Representation(group, rho.reshape(group.order, size, size), name=name)
+        return Representation(group, rho.reshape(group.order, size, size), name=name, block=self.block)
 
     def at(self, angle: float, *, mirrored: bool = False) -> Floats:
         """Return the matrix of any element of a continuous group.
@@ -233,7 +261,8 @@ class Representation(WriteOnce):
         if not isinstance(other, Representation):
             return NotImplemented
         return self is other or (
-            (self.sizes, self.flat, self.group) == (other.sizes, other.flat, other.group)
+            (self.sizes, self.blocks, self.flat) == (other.sizes, other.blocks, other.flat)
+            and self.group == other.group
             and bool(np.allclose(self.rho, other.rho, atol=TOLERANCE))
         )
 
@@ -241,12 +270,14 @@ class Representation(WriteOnce):
         return hash((self.group, self.sizes, self.flat))
 
     def __repr__(self) -> str:
-        return self._name or f"Representation({self.group!r}, {self.rho.tolist()!r}, flat={self.flat})"
+        return (
+            self._name or f"Representation({self.group!r}, {self.rho.tolist()!r}, flat={self.flat}, block={self.block})"
+        )
 
     def __deepcopy__(self, memo: object) -> "Representation":
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
         summands = self.summands if len(self.summands) > 1 else ()
-        rebuild = partial(Representation, name=self._name, flat=self.flat, summands=summands)
+        rebuild = partial(Representation, name=self._name, flat=self.flat, block=self.block, summands=summands)
         return rebuild, (self.group, self.rho)

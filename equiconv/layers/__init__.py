@@ -4,7 +4,8 @@ from equiconv.layers.activation import Pointwise
 from equiconv.layers.color import ColorSpace
 from equiconv.layers.conv import GroupConv2d
 from equiconv.layers.dropout import FieldDropout
-from equiconv.layers.nonlinear import FourierActivation, GatedActivation, NormActivation, NormPool
+from equiconv.layers.fourier import FourierActivation
+from equiconv.layers.nonlinear import GatedActivation, NormActivation, NormPool, squash
 from equiconv.layers.norm import FieldBatchNorm
 from equiconv.layers.pool import GroupPool, SpatialPool
 
@@ -20,4 +21,5 @@ __all__ = [
     "NormPool",
     "Pointwise",
     "SpatialPool",
+    "squash",
 ]
