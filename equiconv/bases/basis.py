@@ -34,6 +34,11 @@ class SpatialBasis(ABC):
     def size(self) -> int:
         """The number of functions."""
 
+    @property
+    @abstractmethod
+    def center(self) -> int | None:
+        """The function at the center of the window, which no element moves; None if there is none."""
+
     @abstractmethod
     def permutation(self, group: Group) -> Ints | None:
         """Element g sends function s to function ``permutation[g, s]``; None if it mixes them otherwise."""
@@ -80,6 +85,11 @@ class Circular(SpatialBasis):
     def size(self) -> int:
         """The number of functions."""
         return sum(2 if m else 1 for m in self.waves)
+
+    @property
+    def center(self) -> int | None:
+        """The first function, if it is of frequency 0."""
+        return 0 if self.waves[0] == 0 else None
 
     @property
     def condition(self) -> float:

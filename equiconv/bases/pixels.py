@@ -30,6 +30,12 @@ class Pixels(SpatialBasis):
         """The number of pixels."""
         return self.kernel_size[0] * self.kernel_size[1]
 
+    @property
+    def center(self) -> int | None:
+        """The middle pixel of an odd window."""
+        rows, columns = self.kernel_size
+        return rows // 2 * columns + columns // 2 if rows % 2 and columns % 2 else None
+
     def permutation(self, group: Group) -> Ints:
         """Element g sends pixel s (row by row) to pixel ``permutation[g, s]``.
 

@@ -1,0 +1,119 @@
+"""Initializations other than the default of the layers; all in closed form, since the kernels have known norms."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from equiconv.errors import FieldTypeError, ShapeError
+from equiconv.layers import GroupConv2d
+
+__all__ = ["delta_orthogonal_", "he_normal_"]
+
+
+def he_normal_(conv: GroupConv2d, *, gain: float = 1.0) -> GroupConv2d:
+    """Draw normal coefficients that keep the variance of white noise, and set the bias to zero.
+
+    With fan_in as in ``GroupConv2d`` the coefficients have the variance gain^2 / fan_in; of factorized ones the spatial
+    part 1 / s, the pointwise part gain^2 s / fan_in, s being the size of the basis.
+
+    Equivariance:
+        Coefficients do not change what a layer is equivariant to.
+
+    Args:
+        conv: the convolution, changed in place.
+        gain: the standard deviation of the output for an input of standard deviation 1; sqrt(2) in front of a ReLU.
+
+    Returns:
+        The convolution.
+
+    Example:
+        >>> from equiconv.groups import Cyclic
+        >>> group = Cyclic(8)
+        >>> conv = he_normal_(GroupConv2d(8 * group.regular, 8 * group.regular, 5))
+        >>> bool(conv.bias.any())
+        False
+
+    Source:
+        He et al., Delving Deep into Rectifiers (ICCV 2015); generalized by Weiler et al., Learning Steerable Filters
+        (CVPR 2018), section 2.3.
+    """
+    fan_in = conv.in_type.channels // conv.channel_groups * conv.basis.size
+    with torch.no_grad():
+        if conv.factorization is None:
+            conv.weight.normal_(std=gain / math.sqrt(fan_in))
+        else:
+            conv.spatial.normal_(std=1 / math.sqrt(conv.basis.size))
+            conv.pointwise.normal_(std=gain * math.sqrt(conv.basis.size / fan_in))
+        if conv.bias is not None:
+            conv.bias.zero_()
+    return conv
+
+
+def delta_orthogonal_(conv: GroupConv2d, *, gain: float = 1.0) -> GroupConv2d:
+    """Draw a kernel that is a random orthogonal matrix at its center and zero elsewhere, and set the bias to zero.
+
+    The matrix is a random equivariant one, made orthogonal by its polar decomposition. Where an irrep occurs more often
+    in the input than in the output, or the other way round, it keeps as many of its copies as fit.
+
+    Equivariance:
+        Coefficients do not change what a layer is equivariant to.
+
+    Args:
+        conv: the convolution, changed in place; without factorization. The center is the middle pixel, or the
+            innermost ring of harmonics.
+        gain: a factor on the matrix.
+
+    Returns:
+        The convolution.
+
+    Raises:
+        FieldTypeError: if the convolution is factorized.
+        ShapeError: if its basis has no center, as the pixels of an even window.
+
+    Example:
+        >>> from equiconv.groups import P4
+        >>> conv = delta_orthogonal_(GroupConv2d(2 * P4().regular, 2 * P4().regular, 3))
+        >>> center = conv.kernel()[:, :, 1, 1]
+        >>> bool(torch.allclose(center @ center.T, torch.eye(8), atol=1e-5))
+        True
+
+    Source:
+        Xiao et al., Dynamical Isometry and a Mean Field Theory of CNNs (ICML 2018), section 3; for steerable kernels
+        Weiler and Cesa (NeurIPS 2019), appendix H.
+    """
+    if conv.factorization is not None:
+        raise FieldTypeError(
+            f'a delta-orthogonal kernel has free coefficients; got factorization="{conv.factorization}"'
+        )
+    center = conv.basis.center
+    if center is None:
+        raise ShapeError(f"{conv.basis!r} has no center; use an odd kernel size")
+    shape = conv.pipeline.coefficient_shape
+    with torch.no_grad():
+        kernels = _all_kernels(conv)  # (c, g, f, s)
+        random = torch.randn(*conv.weight.shape[:2], len(kernels), dtype=torch.float64)
+        matrices = torch.einsum("oic,cgf->ogif", random, kernels[..., center])
+        blocks = [_orthogonal(block) for block in matrices.chunk(conv.channel_groups)]
+        target = torch.zeros(*random.shape[:2], *kernels.shape[1:], dtype=torch.float64)  # (o, i, g, f, s)
+        target[..., center] = gain * torch.cat(blocks).transpose(1, 2)
+        coefficients = target.flatten(2) @ torch.linalg.pinv(kernels.flatten(1))  # (o, i, c)
+        conv.weight.copy_(coefficients.unflatten(2, shape))
+        if conv.bias is not None:
+            conv.bias.zero_()
+    return conv
+
+
+def _all_kernels(conv: GroupConv2d) -> Tensor:
+    """Return the kernel, before sampling, that each coefficient makes, ``(c, g, f, s)``."""
+    shape, weight = conv.pipeline.coefficient_shape, conv.weight
+    units = torch.eye(math.prod(shape), dtype=weight.dtype, device=weight.device).unflatten(1, shape)
+    return conv.pipeline.act(units[:, None])[:, :, 0].double().cpu()
+
+
+def _orthogonal(matrices: Tensor) -> Tensor:
+    """Return the orthogonal part of matrices ``(o, g, i, f)``: their polar factor, without the directions they lose."""
+    o, g, i, f = matrices.shape
+    left, values, right = torch.linalg.svd(matrices.reshape(o * g, i * f), full_matrices=False)
+    kept = (values > 1e-6 * values.max()).to(values)
+    return ((left * kept) @ right).view(o, g, i, f)
