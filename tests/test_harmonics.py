@@ -10,7 +10,7 @@ import pytest
 import torch
 from samples import CONVOLUTIONS, OFF_GRID
 
-from equiconv.bases import Harmonics, Pixels
+from equiconv.bases import Derivatives, Harmonics, Pixels
 from equiconv.errors import ExactnessError, FieldTypeError, ShapeError
 from equiconv.groups import O2, P4, P4M, SO2, Cyclic, Dihedral, Flip, HueShift, Trivial
 from equiconv.layers import GroupConv2d
@@ -170,6 +170,8 @@ def test_auto_takes_pixels_where_they_are_exact():
     assert isinstance(GroupConv2d(P4M().image, P4M().regular, 3).basis, Pixels)
     assert isinstance(GroupConv2d(Cyclic(8).image, Cyclic(8).regular, 3).basis, Harmonics)
     assert isinstance(GroupConv2d(P4M().image, P4M().regular, 3, basis="harmonics").basis, Harmonics)
+    assert GroupConv2d(P4M().image, P4M().regular, 3, basis=Harmonics.complete).basis.size == 9
+    assert isinstance(GroupConv2d(P4M().image, P4M().regular, 3, basis=Derivatives).basis, Derivatives)
 
 
 def test_harmonics_of_p4m_are_exact_for_all_types():
@@ -210,6 +212,7 @@ def test_the_signal_keeps_its_size(group, factorization):
         (lambda: Harmonics((3, 3), widths=(0, 1)), ShapeError, "widths"),
         (lambda: GroupConv2d(P4().image, P4().regular, 3, basis=Pixels((5, 5))), ShapeError, "kernel_size is"),
         (lambda: GroupConv2d(P4().image, P4().regular, 3, basis="waves"), FieldTypeError, '"harmonics"'),
+        (lambda: GroupConv2d(P4().image, P4().regular, 3, basis=lambda size: 1), FieldTypeError, "what makes one"),
         (lambda: GroupConv2d(Cyclic(8).image, Cyclic(8).regular, 3, basis="pixels"), ExactnessError, "between pixels"),
     ],
 )

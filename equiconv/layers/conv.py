@@ -5,10 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from equiconv.bases import Harmonics, Pixels, SpatialBasis
+from equiconv.bases import Basis, choose_basis
 from equiconv.errors import FieldTypeError, ShapeError
 from equiconv.groups.field_type import FieldType
-from equiconv.groups.group import Group
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import integer
 from equiconv.kernels import combine, kernel_pipeline
@@ -45,8 +44,8 @@ class GroupConv2d(FieldLayer):
         factorization: how the coefficients ``(o, i, f, s)`` are shared. None: free; ``"g"``: ``(o, i, f) x (o, i, s)``,
             one spatial kernel for each pair of fields; ``"gc"``: ``(o, i, f) x (o, s)``, one for each output field. The
             output has to be regular for the last two.
-        basis: what the kernel is made of: ``"pixels"``, ``"harmonics"``, a ``SpatialBasis`` of the same size, or
-            ``"auto"``: pixels if the group keeps the pixel grid, else harmonics.
+        basis: what the kernel is made of: ``"pixels"``, ``"harmonics"``, or ``"auto"``: pixels if the group keeps the
+            pixel grid, else harmonics; or a ``SpatialBasis``, or what makes one of a kernel size: ``Harmonics.e2cnn``.
         exact: refuse settings that lose equivariance; False lets them pass.
 
     Shapes:
@@ -92,7 +91,7 @@ class GroupConv2d(FieldLayer):
         bias: bool = True,
         channel_groups: int = 1,
         factorization: str | None = None,
-        basis: str | SpatialBasis = "auto",
+        basis: Basis = "auto",
         exact: bool = True,
     ) -> None:
         super().__init__(in_type, out_type)
@@ -108,7 +107,7 @@ class GroupConv2d(FieldLayer):
         self.padding_mode = padding_mode
         self.channel_groups = channel_groups
         self.factorization = factorization
-        self.basis = _make_basis(basis, group, self.window.kernel)
+        self.basis = choose_basis(basis, group, self.window.kernel)
         self.pipeline = kernel_pipeline(self.out_type.representation, self.in_type.representation, self.basis)
         self._make_parameters()
         self._make_bias(bias)
@@ -178,16 +177,6 @@ class GroupConv2d(FieldLayer):
             f"bias={self.has_bias}, channel_groups={self.channel_groups}, factorization={self.factorization!r}, "
             f"basis={self.basis!r}, exact={self.window.exact}"
         )
-
-
-def _make_basis(basis: str | SpatialBasis, group: Group, kernel: tuple[int, int]) -> SpatialBasis:
-    if isinstance(basis, SpatialBasis):
-        if basis.kernel_size != kernel:
-            raise ShapeError(f"the basis is for kernels of size {basis.kernel_size}; kernel_size is {kernel}")
-        return basis
-    if basis not in ("auto", "harmonics", "pixels"):
-        raise FieldTypeError(f'basis is "auto", "pixels", "harmonics" or a SpatialBasis; got {basis!r}')
-    return Pixels(kernel) if basis == "pixels" or (basis == "auto" and group.keeps_grid) else Harmonics(kernel)
 
 
 def _check_types(in_type: FieldType, out_type: FieldType, channel_groups: int) -> None:

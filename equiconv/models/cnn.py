@@ -1,16 +1,20 @@
 """The small network of the rotated and colored digits experiments, for any group."""
 
 import math
-from collections.abc import Iterator, Sequence
-from functools import reduce
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial, reduce
+from itertools import pairwise
+from operator import mul
 
 from torch import Tensor, nn
 
-from equiconv.errors import FieldTypeError, GroupError, ShapeError
-from equiconv.groups import FieldType, Group, Trivial
+from equiconv.bases import Basis
+from equiconv.errors import FieldTypeError, ShapeError
+from equiconv.groups import FieldType, Group
 from equiconv.groups.moves import is_signed_permutation
 from equiconv.groups.values import is_number
 from equiconv.layers import GroupConv2d, GroupPool, SpatialPool
+from equiconv.models.blocks import activation, invariants, normalization
 
 __all__ = ["CNN"]
 
@@ -31,7 +35,8 @@ class CNN(nn.Module):
 
     Args:
         group: the group of all layers, or one for each layer: ``[HueShift(3)] * 2 + [Trivial()] * 5`` is a hybrid.
-            A later group must be made of some of the factors of the one before, which is pooled over the others.
+            Where a later group is made of some of the factors of the one before, the fields are pooled over the others;
+            any other subgroup of it, such as ``Cyclic(8)`` after ``SO2()``, goes on with the fields as they are.
         width: the number of fields in each layer.
         in_channels: 3 for RGB images, any other number for channels that no element moves.
         classes: the number of classes.
@@ -41,12 +46,17 @@ class CNN(nn.Module):
         dropout: the probability to drop a field, in all layers but the pooled one and the last two.
         pool: ``"max"`` or ``"mean"`` over the group before the head; None flattens the group into channels as some
             published networks do, and the logits are not invariant.
+        padding: pixels added on each side by every layer.
+        basis: what the kernels are made of, as in ``GroupConv2d``.
+
+    On a continuous group the fields are band-limited functions on it: the nonlinearity acts on their samples, and the
+    plane is pooled by the mean.
 
     Shapes:
         Input: ``(B, in_channels, H, W)``. Output: logits ``(B, classes)``; the plane is averaged at the end.
 
     Raises:
-        GroupError: if a layer's group is not made of some of the factors of the group before.
+        GroupError: if a layer's group is not a subgroup of the group before.
         FieldTypeError: if the group moves colors and the images are not RGB, or an option is unknown.
         ShapeError: if there are not two kernel sizes at least, or not one group for each of them.
 
@@ -73,6 +83,8 @@ class CNN(nn.Module):
         factorization: str | None = None,
         dropout: float = 0.0,
         pool: str | None = "max",
+        padding: int = 0,
+        basis: Basis = "auto",
     ) -> None:
         super().__init__()
         groups = _per_layer(group, kernel_sizes)
@@ -81,7 +93,7 @@ class CNN(nn.Module):
         kept = _kept(groups)
         self.in_type, self.out_type = image.restrict(kept), classes * kept.trivial
         modules: list[nn.Module] = []
-        current = image
+        make, current = partial(GroupConv2d, padding=padding, basis=basis), image
         for index, (layer_group, size) in enumerate(zip(groups, kernel_sizes, strict=True)):
             if layer_group != current.group:
                 drop, current = _change_group(current, layer_group, pool)
@@ -89,15 +101,17 @@ class CNN(nn.Module):
                 width = current.channels if pool is None else width
             out_type = width * layer_group.regular
             free = index == 0 or (layer_group.order == 1 < groups[0].order)
-            modules.extend(_convolutions(current, out_type, size, None if free else factorization))
-            modules.extend([nn.BatchNorm3d(width), nn.ReLU()])
+            factors = None if free else factorization
+            modules.extend(_convolutions(make, current, out_type, size, factors))
+            modules.extend([normalization(out_type), activation(out_type)])
             if dropout and index + 1 != POOLED and index < len(kernel_sizes) - 2:
                 modules.append(nn.Dropout3d(dropout))
             if index + 1 == POOLED:
-                modules.append(SpatialPool(_on_the_grid(out_type), 2))
+                mode = "max" if out_type.representation.is_permutation else "mean"
+                modules.append(SpatialPool(_on_the_grid(out_type), 2, mode=mode))
             current = out_type
         if pool is not None:
-            modules.append(GroupPool(current, mode=pool))
+            modules.append(invariants(current, pool))
         self.features = nn.Sequential(*modules)
         self.head = nn.Linear(width if pool is not None else current.channels, classes)
 
@@ -128,13 +142,20 @@ def _per_layer(group: Group | Sequence[Group], kernel_sizes: Sequence[int]) -> l
 
 
 def _kept(groups: Sequence[Group]) -> Group:
-    """Return the group under which the whole network is equivariant."""
-    if groups[0] == groups[-1]:
-        return groups[0]
-    kept: Group = Trivial()
-    for factor in groups[0].factors:
-        kept = kept * factor if factor in groups[-1].factors or not factor.moves_plane else kept
-    return kept
+    """Return the group under which the whole network is equivariant: the last, and what was pooled over before."""
+    pooled = [factor for pair in pairwise(groups) for factor in _dropped(*pair) if not factor.moves_plane]
+    first = groups[0].factors
+    places = {factor: place for place, factor in enumerate(first)}
+    factors = sorted([*pooled, *groups[-1].factors], key=lambda factor: places.get(factor, len(first)))
+    return reduce(mul, factors)
+
+
+def _dropped(before: Group, after: Group) -> list[Group]:
+    """Return the factors that are pooled over between layers on two groups; none if ``after`` is no product of some."""
+    kept = after.factors if after.order > 1 else ()
+    dropped = [factor for factor in before.factors if factor not in kept]
+    complete = math.prod(factor.order for factor in dropped) * after.order == before.order
+    return dropped if complete else []
 
 
 def _on_the_grid(field_type: FieldType) -> FieldType:
@@ -145,22 +166,20 @@ def _on_the_grid(field_type: FieldType) -> FieldType:
     return field_type.restrict(group.subgroup([g for g in range(group.order) if is_signed_permutation(group.plane[g])]))
 
 
-def _convolutions(in_type: FieldType, out_type: FieldType, size: int, factorization: str | None) -> Iterator[nn.Module]:
+def _convolutions(
+    make: Callable[..., GroupConv2d], in_type: FieldType, out_type: FieldType, size: int, factorization: str | None
+) -> Iterator[nn.Module]:
     if factorization == "c":
         yield GroupConv2d(in_type, out_type, 1)
-        yield GroupConv2d(out_type, out_type, size, channel_groups=out_type.n)
+        yield make(out_type, out_type, size, channel_groups=out_type.n)
     else:
-        yield GroupConv2d(in_type, out_type, size, factorization=factorization)
+        yield make(in_type, out_type, size, factorization=factorization)
 
 
 def _change_group(in_type: FieldType, group: Group, pool: str | None) -> tuple[list[nn.Module], FieldType]:
-    """Return the layer that pools away what ``group`` lacks, and the type that is left, on ``group``."""
-    if pool is None:
+    """Return the layer that pools away what ``group`` lacks, if it lacks factors, and the type on ``group``."""
+    dropped = _dropped(in_type.group, group)
+    if pool is None or not dropped:
         return [], in_type.restrict(group)
-    kept = group.factors if group.order > 1 else ()
-    dropped = [factor for factor in in_type.group.factors if factor not in kept]
-    if not dropped or math.prod(factor.order for factor in dropped) * group.order != in_type.group.order:
-        raise GroupError(f"{group!r} is not made of factors of {in_type.group!r}, so nothing tells what to pool over")
-    over = reduce(lambda a, b: a * b, dropped)
-    layer = GroupPool(in_type, over=over if kept else None, mode=pool)
+    layer = GroupPool(in_type, over=reduce(mul, dropped) if group.order > 1 else None, mode=pool)
     return [layer], layer.out_type.restrict(group)
