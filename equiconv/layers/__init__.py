@@ -7,6 +7,7 @@ from equiconv.layers.dropout import FieldDropout
 from equiconv.layers.nonlinear import FourierActivation, GatedActivation, NormActivation, NormPool
 from equiconv.layers.norm import FieldBatchNorm
 from equiconv.layers.pool import GroupPool, SpatialPool
+from equiconv.layers.transposed import GroupConvTranspose2d
 
 __all__ = [
     "ColorSpace",
@@ -15,6 +16,7 @@ __all__ = [
     "FourierActivation",
     "GatedActivation",
     "GroupConv2d",
+    "GroupConvTranspose2d",
     "GroupPool",
     "NormActivation",
     "NormPool",
