@@ -9,17 +9,28 @@ from torch import nn
 from equiconv.errors import GroupError
 from equiconv.groups import P4, P4M, Cyclic, Dihedral, Flip, Group, HueShift, Trivial
 from equiconv.layers import (
+    AdaptivePool,
+    Antialiased,
+    BlurPool,
+    Branches,
     ColorSpace,
+    DiskMask,
     FieldBatchNorm,
     FieldDropout,
+    FieldGroupNorm,
     FourierActivation,
     GatedActivation,
     GroupConv2d,
+    GroupConvTranspose2d,
     GroupPool,
     NormActivation,
     NormPool,
     Pointwise,
+    Restrict,
     SpatialPool,
+    SubgroupPool,
+    Upsample,
+    VectorFieldActivation,
     squash,
 )
 from equiconv.models import CNN
@@ -102,6 +113,8 @@ CONVOLUTIONS: dict[str, Callable[[Group], nn.Module]] = {
     "dilated": lambda g: GroupConv2d(g.regular, 2 * g.regular, 3, dilation=2, padding=2),
     "even": lambda g: GroupConv2d(g.regular, 2 * g.regular, 4, padding=1),
     "1x1": lambda g: GroupConv2d(2 * g.regular, 2 * g.regular, 1),
+    "transposed": lambda g: GroupConvTranspose2d(2 * g.regular, 2 * mixed(g), 3, padding=1, bias=False),
+    "enlarging": lambda g: GroupConvTranspose2d(2 * g.regular, 2 * g.regular, 4, stride=2, padding=1),
     "channel groups": lambda g: GroupConv2d(4 * g.regular, 2 * g.regular, 3, channel_groups=2),
     "reflect": lambda g: GroupConv2d(g.regular, g.regular, 5, padding=2, padding_mode="reflect"),
     "replicate": lambda g: GroupConv2d(g.regular, g.regular, 3, padding=2, padding_mode="replicate"),
@@ -142,9 +155,31 @@ LAYERS: dict[str, Callable[[Group], nn.Module]] = {
     "fourier of regular fields": lambda g: FourierActivation(2 * g.regular),
     "norm pool": lambda g: NormPool(2 * mixed(g)),
     "color space": lambda g: ColorSpace(2 * g.image),
+    "vector field": lambda g: VectorFieldActivation(2 * g.regular) if g.moves_plane else Pointwise(2 * g.regular),
+    "antialiased": lambda g: Antialiased(Pointwise(2 * g.regular)),
+    "antialiased gates": lambda g: Antialiased(GatedActivation(2 * g.image), factor=3, radius=2),
+    "branches": lambda g: Branches(Pointwise(2 * g.regular), GatedActivation(2 * g.image), NormPool(2 * last_irrep(g))),
+    "group norm": lambda g: FieldGroupNorm(4 * mixed(g), channel_groups=2),
+    "layer norm of images": lambda g: FieldGroupNorm(2 * g.image, affine=False),
+    "subgroup max": lambda g: SubgroupPool(2 * g.regular, list(g.generators[:1])),
+    "subgroup mean": lambda g: SubgroupPool(2 * g.regular, list(g.generators[-1:]), mode="mean"),
+    "restrict": lambda g: Restrict(2 * mixed(g), list(g.generators[-1:])),
+    "largest norm": lambda g: SpatialPool(2 * (g.image + g.regular), 3, stride=1, padding=1, mode="norm"),
+    "adaptive max": lambda g: AdaptivePool(2 * g.regular, 3, mode="max"),
+    "adaptive mean": lambda g: AdaptivePool(2 * mixed(g), 5),
+    "adaptive norm": lambda g: AdaptivePool(2 * g.vector, (2, 2), mode="norm"),
+    "blur": lambda g: BlurPool(2 * mixed(g), sigma=0.7, stride=2),
+    "blur of even size": lambda g: BlurPool(2 * g.image, sigma=1, stride=2, kernel_size=4, padding_mode="zeros"),
+    "upsample": lambda g: Upsample(2 * mixed(g), scale=2),
+    "upsample by a half": lambda g: Upsample(2 * g.image, scale=1.5, mode="bicubic"),
+    "upsample to a size": lambda g: Upsample(2 * g.regular, size=24, mode="nearest"),
+    "disk mask": lambda g: DiskMask(2 * g.image, margin=0.1),
 }
 
-SPATIAL_POOLS = {"spatial max", "spatial mean"}  # need the grid, as convolutions do
+SHAPES = {  # where (8, 7) is not symmetric
+    **dict.fromkeys(["strided", "spatial max", "spatial mean", "blur"], (9, 7)),
+    "blur of even size": (8, 6),
+}
 
 
 def trained_cnn(group: Group) -> CNN:

@@ -4,12 +4,11 @@ import copy
 
 import pytest
 import torch
-from samples import CONVOLUTIONS, GRID, LAYERS, SOME, trained_cnn
+from samples import CONVOLUTIONS, GRID, LAYERS, SHAPES, SOME, trained_cnn
 
 from equiconv.groups import P4, HueShift
 from equiconv.testing import assert_equivariant
 
-SHAPES = {"strided": (9, 7), "spatial max": (9, 7), "spatial mean": (9, 7)}
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 0.2}
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from samples import CONVOLUTIONS, LAYERS, SOME, trained_cnn
+from samples import CONVOLUTIONS, LAYERS, SHAPES, SOME, trained_cnn
 from torch import nn
 
 from equiconv.groups import P4, P4M, HueShift, Trivial
@@ -27,11 +27,10 @@ from equiconv.testing import assert_equivariant, equivariance_error
 
 GROUP = HueShift(4) * P4()  # its image is not a permutation, so both ways to act are taken
 MODULES = CONVOLUTIONS | LAYERS
-SIZE = {"strided": (9, 7), "spatial max": (9, 7), "spatial mean": (9, 7)}
 
 
 def inputs(module, name, **options):
-    return torch.randn(2, *module.in_type.shape, *SIZE.get(name, (8, 7)), **options)
+    return torch.randn(2, *module.in_type.shape, *SHAPES.get(name, (8, 7)), **options)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -149,7 +148,7 @@ def test_copies(name):
     file.seek(0)
     for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), torch.load(file, weights_only=False)):
         assert torch.equal(other(x), module(x))
-        assert equivariance_error(other, size=SIZE.get(name, (8, 7))) < 1e-10
+        assert equivariance_error(other, size=SHAPES.get(name, (8, 7))) < 1e-10
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from zoo import BROKEN, hidden, unequal_padding, with_source
+from zoo_layers import BROKEN_LAYERS
 
 from equiconv.errors import FieldTypeError, GroupError
 from equiconv.groups import P4, P4M, Group
@@ -13,10 +14,13 @@ from equiconv.groups.irreps import cyclic_table, rotations
 from equiconv.layers import GroupConv2d
 from equiconv.testing import assert_equivariant, assert_group_laws, equivariance_error
 
-SIZES = {"stride_that_does_not_fit": (8, 8)}
+SIZES = {
+    "stride_that_does_not_fit": (8, 8),
+    "nearest_pixels_that_lie_halfway": (6, 6),
+}
 
 
-@pytest.mark.parametrize("make", BROKEN, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("make", [*BROKEN, *BROKEN_LAYERS], ids=lambda f: f.__name__)
 def test_rejected(make):
     size = SIZES.get(make.__name__, (9, 9))
     module = make()

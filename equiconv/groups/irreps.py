@@ -154,14 +154,22 @@ def complex_structure(rho: Floats) -> Floats:
 
 def intertwiners(rho: Floats, irrep: Floats) -> list[Floats]:
     """Return isometries T ``(d, d_irrep)``, ``rho(g) T = T irrep(g)``, one for each copy of the irrep in ``rho``."""
-    means = np.einsum("gij,gk->jik", rho, irrep[:, :, 0]) / len(
-        rho
-    )  # (j, d, d_irrep): e_j e_0^T averaged over the group
+    means = np.einsum("gij,gk->jik", rho, irrep[:, :, 0]) / len(rho)  # (j, d, d_irrep): e_j e_0^T over the group
+    return _orthogonal_copies(list(means))
+
+
+def _orthogonal_copies(maps: list[Floats]) -> list[Floats]:
+    """Return isometries onto orthogonal copies of an irrep, from maps ``(d, d_irrep)`` that commute with the group."""
     copies: list[Floats] = []
-    for mean in means:
+    for rest in maps:
         for copy in copies:
-            mean = mean - copy @ (copy.T @ mean)
-        size = np.linalg.norm(mean) / np.sqrt(mean.shape[1])
+            rest = rest - copy @ (copy.T @ rest)
+        size = np.linalg.norm(rest) / np.sqrt(rest.shape[1])
         if size > TOLERANCE:
-            copies.append(mean / size)
+            copies.append(rest / size)
     return copies
+
+
+def coefficient_functions(irrep: Floats) -> list[Floats]:
+    """Return the copies of an irrep among the functions ``psi(g)_ij`` on the group: isometries ``(order, d)``."""
+    return _orthogonal_copies(list(np.moveaxis(irrep, 2, 0)))

@@ -1,25 +1,41 @@
 """Layers: modules with a field type in and a field type out."""
 
-from equiconv.layers.activation import Pointwise
+from equiconv.layers.activation import Pointwise, VectorFieldActivation
+from equiconv.layers.branches import Branches
 from equiconv.layers.color import ColorSpace
 from equiconv.layers.conv import GroupConv2d
 from equiconv.layers.dropout import FieldDropout
+from equiconv.layers.filters import Antialiased, BlurPool, DiskMask
 from equiconv.layers.fourier import FourierActivation
 from equiconv.layers.nonlinear import GatedActivation, NormActivation, NormPool, squash
-from equiconv.layers.norm import FieldBatchNorm
-from equiconv.layers.pool import GroupPool, SpatialPool
+from equiconv.layers.norm import FieldBatchNorm, FieldGroupNorm
+from equiconv.layers.pool import GroupPool, Restrict, SubgroupPool
+from equiconv.layers.spatial import AdaptivePool, SpatialPool
+from equiconv.layers.transposed import GroupConvTranspose2d
+from equiconv.layers.upsample import Upsample
 
 __all__ = [
+    "AdaptivePool",
+    "Antialiased",
+    "BlurPool",
+    "Branches",
     "ColorSpace",
+    "DiskMask",
     "FieldBatchNorm",
     "FieldDropout",
+    "FieldGroupNorm",
     "FourierActivation",
     "GatedActivation",
     "GroupConv2d",
+    "GroupConvTranspose2d",
     "GroupPool",
     "NormActivation",
     "NormPool",
     "Pointwise",
+    "Restrict",
     "SpatialPool",
+    "SubgroupPool",
+    "Upsample",
+    "VectorFieldActivation",
     "squash",
 ]

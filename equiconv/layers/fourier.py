@@ -1,5 +1,6 @@
 """Nonlinearities on Fourier coefficients: through samples on the group."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 
 from equiconv.errors import FieldTypeError
 from equiconv.groups.field_type import FieldType
+from equiconv.groups.irreps import coefficient_functions
 from equiconv.groups.laws import Floats
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import integer
@@ -99,19 +101,15 @@ def fourier_samples(representation: Representation, rotations: int | None) -> Fl
     """
     if rotations is not None:
         representation = representation.restrict(representation.group.sampled(rotations))
-    group = representation.group
+    group, used, columns = representation.group, Counter[int](), []
     indices, basis = representation.decompose()
-    regular_indices, regular_basis = group.regular.decompose()
-    starts = np.cumsum([0, *(group.irreps[k].dim for k in regular_indices)])
-    free = list(range(len(regular_indices)))
-    columns: list[int] = []
     for k in indices:
-        place = next((i for i in free if regular_indices[i] == k), None)
-        if place is None:
+        copies = coefficient_functions(group.irreps[k].rho)
+        if used[k] == len(copies):
             raise FieldTypeError(
                 f"{representation!r} has {group.irreps[k]!r} {indices.count(k)} times, the regular representation "
-                f"{regular_indices.count(k)} times: a function on the group has no room for more; use several fields"
+                f"{len(copies)} times: a function on the group has no room for more; use several fields"
             )
-        free.remove(place)
-        columns.extend(range(starts[place], starts[place + 1]))
-    return regular_basis[:, columns] @ basis.T
+        columns.append(copies[used[k]])
+        used[k] += 1
+    return np.concatenate(columns, axis=1) @ basis.T

@@ -1,5 +1,7 @@
 """Normalization that keeps equivariance."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -7,12 +9,67 @@ from equiconv.errors import FieldTypeError
 from equiconv.groups.field_type import FieldType
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import is_number
+from equiconv.layers.convolution import check_channel_groups
 from equiconv.layers.layer import FieldLayer, full_precision
 
-__all__ = ["FieldBatchNorm"]
+__all__ = ["FieldBatchNorm", "FieldGroupNorm"]
 
 
-class FieldBatchNorm(FieldLayer):
+class FieldNorm(FieldLayer, ABC):
+    """Subtract means along the invariant directions of the fields, and divide by a root mean square per summand."""
+
+    directions: Tensor
+    coordinates: Tensor
+
+    def __init__(self, in_type: FieldType | Representation, eps: float, affine: bool) -> None:
+        super().__init__(in_type, in_type)
+        if not is_number(eps, 0, 1) or eps == 0:
+            raise FieldTypeError(f"{type(self).__name__} needs 0 < eps <= 1; got {eps!r}")
+        self.eps, self.affine = eps, bool(affine)
+        representation, n = self.in_type.representation, self.in_type.n
+        self.sizes = representation.sizes
+        directions = representation.fixed  # (t, d)
+        self.add_table("directions", directions)
+        self.add_table("coordinates", directions / (directions**2).sum(1, keepdims=True))  # (t, d)
+        self.weight = nn.Parameter(torch.ones(n, len(self.sizes))) if affine else None
+        self.bias = nn.Parameter(torch.zeros(n, len(directions))) if affine else None
+
+    @abstractmethod
+    def shared(self, values: Tensor) -> Tensor:
+        """Return the mean of ``values`` (b, n, d) over what has its statistics in common, ``(b or 1, n, d)``."""
+
+    @abstractmethod
+    def statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean coordinates (b or 1, n, t) and variances (b or 1, n, summands)."""
+
+    def moments(self, fields: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the statistics of these fields (b, n, d, h, w) alone."""
+        mean = self.shared(fields.mean((3, 4))) @ self.coordinates.to(fields.dtype).T  # (b or 1, n, t)
+        centered = fields - (mean @ self.directions.to(fields.dtype))[..., None, None]
+        square = self.shared(centered.square().mean((3, 4)))  # (b or 1, n, d)
+        return mean, torch.stack([part.mean(2) for part in square.split(self.sizes, 2)], 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize a tensor of ``in_type``; return a tensor of the same type."""
+        self.settle(x.device)
+        fields = self.in_type.fields(x if x.dtype == torch.float64 else x.float())  # (b, n, d, h, w)
+        with full_precision(x):
+            mean, var = self.statistics(fields)
+            scale = torch.rsqrt(var.to(fields.dtype) + self.eps)  # (b or 1, n, summands)
+            scale = self._spread(scale if self.weight is None else scale * self.weight)  # (b or 1, n, d)
+            shift = -(mean.to(fields.dtype) @ self.directions.to(fields.dtype)) * scale  # (b or 1, n, d)
+            if self.bias is not None:
+                shift = shift + self.bias @ self.directions
+            y = torch.addcmul(shift[..., None, None], fields, scale[..., None, None])
+        return self.laid_out(y, x).to(x.dtype)
+
+    def _spread(self, values: Tensor) -> Tensor:
+        """Return values (b or 1, n, summands) for every entry, (b or 1, n, d)."""
+        parts = [part.expand(-1, -1, size) for part, size in zip(values.split(1, 2), self.sizes, strict=True)]
+        return torch.cat(parts, 2)
+
+
+class FieldBatchNorm(FieldNorm):
     """Normalize the fields over the batch and the plane, whatever their representation.
 
     From every summand of the representation the mean of its invariant part is subtracted, and the rest divided by the
@@ -46,8 +103,6 @@ class FieldBatchNorm(FieldLayer):
         Weiler and Cesa, General E(2)-Equivariant Steerable CNNs (NeurIPS 2019), section 2.6.
     """
 
-    directions: Tensor
-    coordinates: Tensor
     running_mean: Tensor
     running_var: Tensor
 
@@ -59,56 +114,89 @@ class FieldBatchNorm(FieldLayer):
         momentum: float = 0.1,
         affine: bool = True,
     ) -> None:
-        super().__init__(in_type, in_type)
-        if not is_number(eps, 0, 1) or eps == 0 or not is_number(momentum, 0, 1):
-            raise FieldTypeError(
-                f"FieldBatchNorm needs 0 < eps <= 1 and momentum in [0, 1]; got {eps!r} and {momentum!r}"
-            )
-        self.eps, self.momentum, self.affine = eps, momentum, bool(affine)
-        representation, n = self.in_type.representation, self.in_type.n
-        self.sizes = representation.sizes
-        directions = representation.fixed  # (t, d)
-        self.add_table("directions", directions)
-        self.add_table("coordinates", directions / (directions**2).sum(1, keepdims=True))  # (t, d)
-        self.register_buffer("running_mean", torch.zeros(n, len(directions)))
-        self.register_buffer("running_var", torch.ones(n, len(self.sizes)))
-        self.weight = nn.Parameter(torch.ones(n, len(self.sizes))) if affine else None
-        self.bias = nn.Parameter(torch.zeros(n, len(directions))) if affine else None
+        super().__init__(in_type, eps, affine)
+        if not is_number(momentum, 0, 1):
+            raise FieldTypeError(f"FieldBatchNorm needs momentum within [0, 1]; got {momentum!r}")
+        self.momentum = momentum
+        self.register_buffer("running_mean", torch.zeros(self.in_type.n, len(self.directions)))
+        self.register_buffer("running_var", torch.ones(self.in_type.n, len(self.sizes)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalize a tensor of ``in_type``; return a tensor of the same type."""
-        self.settle(x.device)
-        fields = self.in_type.fields(x if x.dtype == torch.float64 else x.float())  # (b, n, d, h, w)
-        with full_precision(x):
-            mean, var = self._statistics(fields) if self.training else (self.running_mean, self.running_var)
-            scale = torch.rsqrt(var.to(fields.dtype) + self.eps)  # (n, summands)
-            scale = self._spread(scale if self.weight is None else scale * self.weight)  # (n, d)
-            shift = -(mean.to(fields.dtype) @ self.directions.to(fields.dtype)) * scale  # (n, d)
-            if self.bias is not None:
-                shift = shift + self.bias @ self.directions
-            y = torch.addcmul(shift[..., None, None], fields, scale[..., None, None])
-        return self.out_type.like(y).to(x.dtype)
+    def shared(self, values: Tensor) -> Tensor:
+        """Return the mean over the batch, ``(1, n, d)``."""
+        return values.mean(0, keepdim=True)
 
-    def _statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean coordinates (n, t) and variances (n, summands) of the batch, and update the running ones."""
+    def statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
+        """Return those of the batch in training, and update the running ones, which are returned in evaluation."""
+        if not self.training:
+            return self.running_mean[None], self.running_var[None]
         count = fields.shape[0] * fields.shape[3] * fields.shape[4]
-        mean = fields.mean((0, 3, 4)) @ self.coordinates.to(fields.dtype).T  # (n, t)
-        centered = fields - (mean @ self.directions.to(fields.dtype))[..., None, None]
-        square = centered.square().mean((0, 3, 4))  # (n, d)
-        var = torch.stack([part.mean(1) for part in square.split(self.sizes, 1)], 1)  # (n, summands)
+        mean, var = self.moments(fields)
         if count:
             size = count * var.new_tensor(self.sizes)
             with torch.no_grad():
-                self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-                unbiased = var * (size / (size - 1).clamp(min=1))
+                self.running_mean.lerp_(mean[0].to(self.running_mean.dtype), self.momentum)
+                unbiased = var[0] * (size / (size - 1).clamp(min=1))
                 self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
         return mean, var
-
-    def _spread(self, values: Tensor) -> Tensor:
-        """Return values (n, summands) for every entry, (n, d)."""
-        parts = [part.expand(-1, size) for part, size in zip(values.split(1, 1), self.sizes, strict=True)]
-        return torch.cat(parts, 1)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
         return f"{self.in_type!r}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
+
+
+class FieldGroupNorm(FieldNorm):
+    """Normalize the fields of each sample over blocks of fields and the plane, whatever their representation.
+
+    As ``FieldBatchNorm``, but for every sample alone, and with statistics that the fields of a block share: layer
+    normalization with one block, instance normalization with as many blocks as fields. For regular and invariant fields
+    this is ``nn.GroupNorm`` on the flat tensor, but for its scale and shift.
+
+    Equivariance:
+        ``norm(in_type.transform(x, g)) == in_type.transform(norm(x), g)``: exact for every group and type, for every
+        sample alone.
+
+    Args:
+        in_type: any field type.
+        channel_groups: the number of blocks; it divides the number of fields.
+        eps: added to the variance, above 0 and at most 1.
+        affine: learn a scale for each field and summand, and a shift along each of its invariant directions.
+
+    Raises:
+        FieldTypeError: if eps is out of range, or the fields cannot be split into so many blocks.
+        ShapeError: in ``forward``, if the input is not of ``in_type``.
+
+    Example:
+        >>> import torch
+        >>> from equiconv.groups import Cyclic
+        >>> norm = FieldGroupNorm(8 * Cyclic(4).irrep(1), channel_groups=2)
+        >>> norm(torch.randn(2, 8, 2, 5, 5)).shape
+        torch.Size([2, 8, 2, 5, 5])
+
+    Source:
+        Wu and He, Group Normalization (ECCV 2018), with the statistics of Weiler and Cesa (NeurIPS 2019), section 2.6.
+    """
+
+    def __init__(
+        self,
+        in_type: FieldType | Representation,
+        *,
+        channel_groups: int = 1,
+        eps: float = 1e-5,
+        affine: bool = True,
+    ) -> None:
+        super().__init__(in_type, eps, affine)
+        check_channel_groups(channel_groups, self.in_type.n)
+        self.channel_groups = channel_groups
+
+    def shared(self, values: Tensor) -> Tensor:
+        """Return the mean over the fields of each block, ``(b, n, d)``."""
+        blocks = values.unflatten(1, (self.channel_groups, -1))  # (b, blocks, n / blocks, d)
+        return blocks.mean(2, keepdim=True).expand_as(blocks).flatten(1, 2)
+
+    def statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
+        """Return those of each sample."""
+        return self.moments(fields)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"{self.in_type!r}, channel_groups={self.channel_groups}, eps={self.eps}, affine={self.affine}"

@@ -1,19 +1,19 @@
-"""Pooling over the group and over the plane."""
+"""Pooling over the group."""
 
 from collections.abc import Iterable
 
 import numpy as np
+import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from equiconv.errors import ExactnessError, FieldTypeError
+from equiconv.errors import FieldTypeError
 from equiconv.groups.field_type import FieldType, as_type
 from equiconv.groups.group import Group
+from equiconv.groups.laws import left_cosets
 from equiconv.groups.representation import Representation
 from equiconv.layers.layer import FieldLayer
-from equiconv.layers.window import Size, Window
 
-__all__ = ["GroupPool", "SpatialPool"]
+__all__ = ["GroupPool", "Restrict", "SubgroupPool"]
 
 
 class GroupPool(FieldLayer):
@@ -24,7 +24,8 @@ class GroupPool(FieldLayer):
         subgroup H: fields on the cosets gH, which move as ``group.quotient(H)``. Exact for every group.
 
     Args:
-        in_type: fields of permutation representations for the whole group, regular fields for a subgroup.
+        in_type: fields of permutation representations for the whole group, regular fields for a subgroup. The mean
+            over the whole group is also that of band-limited functions, such as regular fields of ``SO2()``.
         over: the subgroup, in any form that ``group.subgroup`` takes (a factor of the group, such as ``HueShift(3)``,
             or elements that generate it); None for the whole group.
         mode: ``"max"`` or ``"mean"``.
@@ -51,6 +52,7 @@ class GroupPool(FieldLayer):
         Cohen and Welling, Group Equivariant Convolutional Networks (ICML 2016), section 6.3 (coset pooling).
     """
 
+    average: Tensor
     members: Tensor
 
     def __init__(
@@ -65,11 +67,14 @@ class GroupPool(FieldLayer):
             raise FieldTypeError(f'GroupPool: mode is "max" or "mean"; got {mode!r}')
         group, representation = in_type.group, in_type.representation
         if over is None:
-            if not representation.is_permutation:
+            if not representation.is_permutation and (mode == "max" or len(representation.fixed) != 1):
                 raise FieldTypeError(
-                    f"GroupPool pools fields whose entries are permuted, such as regular or quotient; got {in_type!r}"
+                    f"GroupPool pools fields whose entries are permuted, such as regular or quotient; got {in_type!r}: "
+                    'use NormPool; or mode="mean", if the fields have one invariant part'
                 )
             super().__init__(in_type, in_type.n * group.trivial)
+            if not representation.is_permutation:
+                self.add_table("average", representation.fixed)
             self.over = None
         else:
             if not representation.is_regular:
@@ -83,8 +88,10 @@ class GroupPool(FieldLayer):
         """Pool a tensor of ``in_type``; return a tensor of ``out_type``."""
         fields = self.in_type.fields(x)  # (b, n, d, h, w)
         whole = self.over is None
+        self.settle(x.device)
+        if whole and not self.in_type.representation.is_permutation:
+            return self.laid_out(torch.einsum("td,bndhw->bnthw", self.average, fields), x)
         if not whole:
-            self.settle(x.device)
             fields = fields[:, :, self.members]  # (b, n, |H|, cosets, h, w)
         pooled = fields.amax(2, keepdim=whole) if self.mode == "max" else fields.mean(2, keepdim=whole)
         return self.laid_out(pooled, x)
@@ -95,75 +102,110 @@ class GroupPool(FieldLayer):
         return f"{self.in_type!r}, over={over!r}, mode={self.mode!r}"
 
 
-class SpatialPool(FieldLayer):
-    """Pool every entry of the fields over windows of the plane.
+class SubgroupPool(FieldLayer):
+    """Pool regular fields of a group down to regular fields of a subgroup, and go on with the smaller group.
+
+    With U the smallest elements of the cosets Hg, every element is h u in one way. Three steps, on the group as
+    strided pooling does them on the plane: the maximum (or mean) over the window g U; the mean over g U^-1, a low-pass
+    filter; and the values at the elements of H. What changes too fast on the group for H is removed and not aliased.
 
     Equivariance:
-        ``pool(in_type.transform(x, g)) == in_type.transform(pool(x), g)``: exact for groups that keep the pixel grid,
-        where the windows lie symmetrically on the image; ExactnessError is raised where they do not. On even sizes
-        2x2 windows with stride 2 are exact.
+        ``pool(in_type.transform(x, h)) == out_type.transform(pool(x), h)`` for every h in H: exact. Windows are
+        multiplied from the right, and elements act from the left.
 
     Args:
-        in_type: any field type for ``"mean"``; fields of permutation representations for ``"max"``.
-        kernel_size: rows and columns of the window.
-        stride: steps of the window in pixels; None takes ``kernel_size``.
-        padding: pixels added on each side, which never win a maximum and count as zeros in a mean.
-        mode: ``"max"`` or ``"mean"``.
-        exact: refuse settings that lose equivariance; False lets them pass.
+        in_type: regular fields, ``n * group.regular``.
+        subgroup: H, in any form that ``group.subgroup`` takes.
+        mode: ``"max"`` or ``"mean"``, over the window.
+
+    Attributes:
+        out_type: ``n * H.regular``, on H: the group itself if ``subgroup`` is one, else the ``Subgroup``.
+
+    Shapes:
+        Input: ``(B, n, order, H, W)``. Output: ``(B, n, order of the subgroup, H, W)``.
 
     Raises:
-        FieldTypeError: if the maximum of these fields is not equivariant, or the mode is unknown.
-        ShapeError: if a size cannot be used.
-        ExactnessError: if the settings or (in ``forward``) the image size would lose equivariance.
+        FieldTypeError: if the fields are not regular, or the mode is unknown.
+        GroupError: if it is not a subgroup.
 
     Example:
-        >>> import torch
-        >>> from equiconv.groups import P4
-        >>> SpatialPool(4 * P4().regular, 2)(torch.zeros(1, 4, 4, 8, 8)).shape
-        torch.Size([1, 4, 4, 4, 4])
+        >>> from equiconv.groups import Cyclic
+        >>> SubgroupPool(8 * Cyclic(8).regular, Cyclic(4)).out_type
+        8 * Cyclic(4).regular
+
+    Source:
+        Xu et al., Group Equivariant Subsampling (NeurIPS 2021), for sampling on a subgroup; the filter is that of
+        Zhang, Making Convolutional Networks Shift-Invariant Again (ICML 2019), carried over to the group.
     """
 
+    windows: Tensor
+
     def __init__(
-        self,
-        in_type: FieldType | Representation,
-        kernel_size: Size,
-        *,
-        stride: Size | None = None,
-        padding: Size = 0,
-        mode: str = "max",
-        exact: bool = True,
+        self, in_type: FieldType | Representation, subgroup: Group | Iterable[int], *, mode: str = "max"
     ) -> None:
-        super().__init__(in_type, in_type)
+        in_type = as_type(in_type)
         if mode not in ("max", "mean"):
-            raise FieldTypeError(f'SpatialPool: mode is "max" or "mean"; got {mode!r}')
-        if mode == "max" and not self.in_type.representation.is_permutation:
-            raise FieldTypeError(
-                f"the maximum of each entry is equivariant only if entries are permuted; {self.in_type!r} mixes them: "
-                'use mode="mean"'
-            )
-        steps = kernel_size if stride is None else stride
+            raise FieldTypeError(f'SubgroupPool: mode is "max" or "mean"; got {mode!r}')
+        if not in_type.representation.is_regular:
+            raise FieldTypeError(f"SubgroupPool needs regular fields, n * group.regular; got {in_type!r}")
+        group = in_type.group
+        self.part = group.subgroup(subgroup)
+        super().__init__(in_type, in_type.n * self.part.source.regular)
+        elements = np.array(self.part.elements)
+        rest = np.array([coset[0] for coset in left_cosets(group.table.T, self.part.elements)])  # U
+        centers = group.table[elements, group.inverse[rest][:, None]]  # (u, h): h u^-1
+        self.add_table("windows", group.table[centers, rest[:, None, None]])  # (v, u, h): h u^-1 v
         self.mode = mode
-        self.window = Window(self.in_type.group, kernel_size, stride=steps, padding=padding, dilation=1, exact=exact)
-        self.window.check_pool()
-        if exact and not self.in_type.group.keeps_grid:
-            raise ExactnessError(
-                f"{self.in_type.group!r} sends pixels between pixels, so pooling them is only approximately "
-                "equivariant; pass exact=False to accept that"
-            )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pool a tensor of ``in_type``; return a tensor of the same type."""
-        x = self.in_type.flatten(x)  # (b, n*d, h, w)
-        self.window.check_size(x.shape[-2], x.shape[-1])
-        pool = F.max_pool2d if self.mode == "max" else F.avg_pool2d
-        (above, _), (left, _) = self.window.padding
-        return self.out_type.unflatten(pool(x, self.window.kernel, self.window.stride, (above, left)))
+        """Pool a tensor of ``in_type``; return a tensor of ``out_type``."""
+        fields = self.in_type.fields(x)  # (b, n, g, h, w)
+        self.settle(x.device)
+        seen = fields[:, :, self.windows]  # (b, n, v, u, |H|, h, w)
+        pooled = seen.amax(2) if self.mode == "max" else seen.mean(2)  # (b, n, u, |H|, h, w)
+        return self.laid_out(pooled.mean(2), x)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
-        window = self.window
-        padding = tuple(before for before, _ in window.padding)
-        return (
-            f"{self.in_type!r}, {window.kernel}, stride={window.stride}, padding={padding}, mode={self.mode!r}, "
-            f"exact={window.exact}"
-        )
+        return f"{self.in_type!r}, {self.part.which!r}, mode={self.mode!r}"
+
+
+class Restrict(FieldLayer):
+    """Forget the elements outside a subgroup, so that the next layer can be one on the smaller group.
+
+    Equivariance:
+        ``restrict(in_type.transform(x, h)) == out_type.transform(x, h)`` for every h in the subgroup: exact, since the
+        data stay as they are.
+
+    Args:
+        in_type: any field type.
+        subgroup: in any form that ``group.subgroup`` takes.
+
+    Attributes:
+        out_type: ``in_type.restrict(subgroup)``.
+
+    Raises:
+        GroupError: if it is not a subgroup.
+
+    Example:
+        >>> from equiconv.groups import P4, P4M
+        >>> Restrict(8 * P4M().regular, P4()).out_type
+        8 * Dihedral(4).regular.restrict(Cyclic(4))
+
+    Source:
+        Weiler and Cesa, General E(2)-Equivariant Steerable CNNs (NeurIPS 2019), section 2.7.
+    """
+
+    def __init__(self, in_type: FieldType | Representation, subgroup: Group | Iterable[int]) -> None:
+        in_type = as_type(in_type)
+        self.part = in_type.group.subgroup(subgroup)
+        super().__init__(in_type, in_type.restrict(self.part))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a tensor of ``in_type`` as it is: a tensor of ``out_type``."""
+        self.in_type.check(x)
+        return x
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"{self.in_type!r}, {self.part.which!r}"

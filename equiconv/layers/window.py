@@ -1,6 +1,5 @@
 """The geometry of a sliding window, and when it is symmetric enough for a group."""
 
-import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,6 +20,26 @@ def pair(value: Size, name: str, least: int) -> tuple[int, int]:
     if len(parts) != 2 or len(whole) != 2:
         raise ShapeError(f"{name} is an integer >= {least}, or two of them (rows, columns); got {value!r}")
     return whole[0], whole[1]
+
+
+def reversed_axes(group: Group) -> tuple[bool, bool]:
+    """Tell of (rows, columns) whether an element reverses them."""
+    back = group.plane * [[1, -1], [-1, 1]] < -1e-9  # (order, 2, 2): of (x, y); rows run down, y up
+    return bool(back[:, 1].any()), bool(back[:, 0].any())
+
+
+def exchanges_axes(group: Group) -> bool:
+    """Tell whether an element brings rows to columns, in whole or in part."""
+    return bool((abs(group.plane[:, 0, 1]) > 1e-9).any())
+
+
+def check_equal(group: Group, sizes: object, name: str, exact: bool) -> None:
+    """Raise ExactnessError if the group exchanges the axes, and the pair ``sizes`` is not the same for both."""
+    if exact and exchanges_axes(group) and isinstance(sizes, tuple) and sizes[0] != sizes[1]:
+        raise ExactnessError(
+            f"{group!r} exchanges rows and columns, so {name} must be the same for both; got {sizes}; "
+            "or pass exact=False"
+        )
 
 
 class Window:
@@ -45,10 +64,7 @@ class Window:
         self.dilation = pair(dilation, "dilation", 1)
         self.padding = self._ends(padding)
         self.exact = exact
-        moves = abs(group.plane) > 1e-9  # (order, 2, 2): which of (x, y) reads which of (x, y)
-        back = group.plane * [[1, -1], [-1, 1]] < -1e-9  # rows run down, y up
-        self.reverses = (bool(back[:, 1].any()), bool(back[:, 0].any()))  # rows, columns
-        self.exchanges = bool(np.any(moves[:, 0, 1]))
+        self.reverses, self.exchanges = reversed_axes(group), exchanges_axes(group)
         self._check_symmetry(group)
 
     def _ends(self, padding: Size | str) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -70,14 +86,8 @@ class Window:
                     f'padding="same" with the even kernel {self.kernel} pads one end more than the other, and '
                     f"{group!r} reverses that axis; use an odd kernel, a number for padding, or exact=False"
                 )
-        if self.exchanges:
-            for name in ("stride", "padding", "dilation"):
-                rows, columns = getattr(self, name)
-                if self.exact and rows != columns:
-                    raise ExactnessError(
-                        f"{group!r} exchanges rows and columns, so {name} must be the same for both; "
-                        f"got {getattr(self, name)}; or pass exact=False"
-                    )
+        for name in ("stride", "padding", "dilation"):
+            check_equal(group, getattr(self, name), name, self.exact)
 
     def check_pool(self) -> None:
         """Raise unless the group maps the window to itself, and the padding is at most half of it."""
@@ -116,6 +126,24 @@ class Window:
         if mode != "zeros" or above != below or left != right:
             x, padding = self._pad(x, mode), (0, 0)
         return F.conv2d(x, kernel, bias, self.stride, padding, self.dilation, channel_groups)
+
+    def spread(
+        self, x: Tensor, kernel: Tensor, bias: Tensor | None, output_padding: tuple[int, int], channel_groups: int
+    ) -> Tensor:
+        """Add the kernel (C_in, C_out, kh, kw) at the positions of the window, times ``x`` (B, C_in, H, W) there."""
+        height, width = (
+            stride * (size - 1) + dilation * (kernel - 1) + 1 + more - sum(ends)
+            for size, kernel, stride, dilation, ends, more in zip(
+                x.shape[-2:], self.kernel, self.stride, self.dilation, self.padding, output_padding, strict=True
+            )
+        )
+        if height < 1 or width < 1:
+            raise ShapeError(
+                f"nothing is left of the transposed convolution of a {x.shape[-2]}x{x.shape[-1]} image: kernel "
+                f"{self.kernel}, stride {self.stride}, padding {self.padding}; use less padding"
+            )
+        padding = (self.padding[0][0], self.padding[1][0])
+        return F.conv_transpose2d(x, kernel, bias, self.stride, padding, output_padding, channel_groups, self.dilation)
 
     def _pad(self, x: Tensor, mode: str) -> Tensor:
         (above, below), (left, right) = self.padding

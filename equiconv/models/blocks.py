@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from equiconv.groups import FieldType
-from equiconv.layers import FieldBatchNorm, FourierActivation, GroupPool, Pointwise
+from equiconv.layers import FieldBatchNorm, FourierActivation, GroupPool, NormPool, Pointwise
 
 
 def normalization(field_type: FieldType) -> nn.Module:
@@ -24,5 +24,10 @@ def activation(field_type: FieldType, function: Callable[[Tensor], Tensor] = F.r
 
 
 def invariants(field_type: FieldType, mode: str) -> nn.Module:
-    """Return pooling over the group, ``"max"`` or ``"mean"``, to one invariant for each field."""
+    """Return pooling over the group, ``"max"`` or ``"mean"``, to one invariant for each field.
+
+    Of a function on a continuous group, which has its maximum between the samples, the norm stands for it.
+    """
+    if mode == "max" and not field_type.representation.is_permutation:
+        return NormPool(field_type)
     return GroupPool(field_type, mode=mode)

@@ -49,8 +49,8 @@ class CNN(nn.Module):
         padding: pixels added on each side by every layer.
         basis: what the kernels are made of, as in ``GroupConv2d``.
 
-    On a continuous group the fields are band-limited functions on it: the nonlinearity acts on their samples, and the
-    plane is pooled by the mean.
+    On a continuous group the fields are band-limited functions on it: the nonlinearity acts on their samples, the plane
+    is pooled by the mean, and in the end the norm of each function is taken for its maximum.
 
     Shapes:
         Input: ``(B, in_channels, H, W)``. Output: logits ``(B, classes)``; the plane is averaged at the end.

@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
-from equiconv.errors import FieldTypeError
+from equiconv.errors import FieldTypeError, GroupError
 from equiconv.groups.field_type import FieldType, as_type
 from equiconv.groups.representation import Representation
 from equiconv.testing.moves import Move, move_image
@@ -35,7 +35,8 @@ def equivariance_error(
     Args:
         module: a module or function from tensors of ``in_type`` to tensors of ``out_type``, or to ``(B, classes)``.
         in_type: the type of the input; None takes ``module.in_type``.
-        out_type: the type of the output, on the same group; None takes ``module.out_type``.
+        out_type: the type of the output, on the same group, or on a subgroup whose elements are the ones tested; None
+            takes ``module.out_type``.
         size: height and width of the test images.
         dtype: the precision in which the module runs.
         move: how ``(image, element)`` becomes the moved image, for groups that are not equiconv's own; also called
@@ -50,7 +51,7 @@ def equivariance_error(
 
     Raises:
         AssertionError: if an output has not the shape that the moved output would have.
-        FieldTypeError: if a type is missing, or the two types are of different groups.
+        FieldTypeError: if a type is missing, or the group of the output is not that of the input nor in it.
 
     Example:
         >>> from equiconv.groups import P4
@@ -78,7 +79,8 @@ def assert_equivariant(
     Args:
         module: a module or function from tensors of ``in_type`` to tensors of ``out_type``, or to ``(B, classes)``.
         in_type: the type of the input; None takes ``module.in_type``.
-        out_type: the type of the output, on the same group; None takes ``module.out_type``.
+        out_type: the type of the output, on the same group, or on a subgroup whose elements are the ones tested; None
+            takes ``module.out_type``.
         size: height and width of the test images.
         tolerance: the largest relative error allowed.
         dtype: the precision in which the module runs.
@@ -89,7 +91,7 @@ def assert_equivariant(
     Raises:
         AssertionError: if the error of an element is not below the tolerance, an output is not finite, or the output is
             zero, constant, or the same for different inputs.
-        FieldTypeError: if a type is missing, or the two types are of different groups.
+        FieldTypeError: if a type is missing, or the group of the output is not that of the input nor in it.
 
     Example:
         >>> from equiconv.groups import HueShift
@@ -149,12 +151,15 @@ def _types(
     if in_type is None or out_type is None:
         raise FieldTypeError("say in_type and out_type: this module does not know them")
     source, target = as_type(in_type), as_type(out_type)
-    if source.group != target.group:
+    if source.group == target.group:
+        return source, target
+    try:
+        return source.restrict(target.group), target
+    except GroupError:
         raise FieldTypeError(
             f"one group is tested at a time; got {source!r} and {target!r}: restrict one, or pass out_type on "
-            f"{source.group!r}"
-        )
-    return source, target
+            f"{source.group!r} or a subgroup of it"
+        ) from None
 
 
 def _moved(field_type: FieldType, fields: Tensor, g: int, mover: Move) -> Tensor:
