@@ -1,7 +1,5 @@
 """Layers that filter the plane: the same for every entry, and the same from all sides."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -221,31 +219,27 @@ class Antialiased(FieldLayer):
         """Apply the layer to a tensor of ``in_type``; return a tensor of ``out_type``."""
         self.settle(x.device)
         flat = self.in_type.flatten(x)  # (b, n*d, h, w)
-        fine = self._resampled(flat, self._finer)  # (b, n*d, factor*h, factor*w)
+        fine = self._finer(self._finer(flat).mT).mT  # (b, n*d, factor*h, factor*w)
         y = self.out_type.flatten(self.layer(self.in_type.unflatten(fine)))
         if y.shape[-2:] != fine.shape[-2:]:
             raise ShapeError(
                 f"Antialiased wraps a layer that keeps height and width; {self.layer!r} made "
                 f"{tuple(y.shape[-2:])} of {tuple(fine.shape[-2:])}"
             )
-        return self.out_type.unflatten(in_format_of(self._resampled(y, self._coarser), flat))
+        return self.out_type.unflatten(in_format_of(self._coarser(self._coarser(y).mT).mT, flat))
 
-    def _resampled(self, x: Tensor, along_rows: Callable[[Tensor], Tensor]) -> Tensor:
-        """Apply a filter along the rows to ``x`` (b, c, h, w), then along the columns."""
-        lines = x.flatten(0, 1)[:, None]  # (b*c, 1, h, w)
-        lines = along_rows(along_rows(lines).transpose(-1, -2)).transpose(-1, -2)
-        return lines.unflatten(0, x.shape[:2]).squeeze(2)  # (b, c, h', w')
+    def _finer(self, x: Tensor) -> Tensor:
+        """Return ``x`` (b, c, h, w) as ``(b, c, h, factor*w)``."""
+        wide = F.pad(x, (self.radius, self.radius, 0, 0), mode="replicate")
+        cut, channels = self.margin + self.radius * self.factor, x.shape[1]
+        sinc = self.sinc.expand(channels, -1, -1, -1)
+        return F.conv_transpose2d(wide, sinc, stride=(1, self.factor), padding=(0, cut), groups=channels)
 
-    def _finer(self, lines: Tensor) -> Tensor:
-        """Return ``lines`` (b, 1, h, w) as ``(b, 1, h, factor*w)``."""
-        wide = F.pad(lines, (self.radius, self.radius, 0, 0), mode="replicate")
-        cut = self.margin + self.radius * self.factor
-        return F.conv_transpose2d(wide, self.sinc, stride=(1, self.factor), padding=(0, cut))
-
-    def _coarser(self, lines: Tensor) -> Tensor:
-        """Return ``lines`` (b, 1, h, factor*w) as ``(b, 1, h, w)``."""
-        wide = F.pad(lines, (self.margin, self.margin, 0, 0), mode="replicate")
-        return F.conv2d(wide, self.sinc / self.factor, stride=(1, self.factor))
+    def _coarser(self, x: Tensor) -> Tensor:
+        """Return ``x`` (b, c, h, factor*w) as ``(b, c, h, w)``."""
+        wide = F.pad(x, (self.margin, self.margin, 0, 0), mode="replicate")
+        sinc = self.sinc.expand(x.shape[1], -1, -1, -1) / self.factor
+        return F.conv2d(wide, sinc, stride=(1, self.factor), groups=x.shape[1])
 
     def extra_repr(self) -> str:
         """Return the arguments."""

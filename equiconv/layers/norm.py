@@ -35,8 +35,8 @@ class FieldNorm(FieldLayer, ABC):
         self.bias = nn.Parameter(torch.zeros(n, len(directions))) if affine else None
 
     @abstractmethod
-    def shared(self, values: Tensor) -> Tensor:
-        """Return the mean of ``values`` (b, n, d) over what has its statistics in common, ``(b or 1, n, d)``."""
+    def shared(self, fields: Tensor) -> Tensor:
+        """Return the mean of (b, n, d, h, w) over what has its statistics in common, ``(b or 1, n, d)``."""
 
     @abstractmethod
     def statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,9 +44,9 @@ class FieldNorm(FieldLayer, ABC):
 
     def moments(self, fields: Tensor) -> tuple[Tensor, Tensor]:
         """Return the statistics of these fields (b, n, d, h, w) alone."""
-        mean = self.shared(fields.mean((3, 4))) @ self.coordinates.to(fields.dtype).T  # (b or 1, n, t)
+        mean = self.shared(fields) @ self.coordinates.to(fields.dtype).T  # (b or 1, n, t)
         centered = fields - (mean @ self.directions.to(fields.dtype))[..., None, None]
-        square = self.shared(centered.square().mean((3, 4)))  # (b or 1, n, d)
+        square = self.shared(centered.square())  # (b or 1, n, d)
         return mean, torch.stack([part.mean(2) for part in square.split(self.sizes, 2)], 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,9 +121,9 @@ class FieldBatchNorm(FieldNorm):
         self.register_buffer("running_mean", torch.zeros(self.in_type.n, len(self.directions)))
         self.register_buffer("running_var", torch.ones(self.in_type.n, len(self.sizes)))
 
-    def shared(self, values: Tensor) -> Tensor:
-        """Return the mean over the batch, ``(1, n, d)``."""
-        return values.mean(0, keepdim=True)
+    def shared(self, fields: Tensor) -> Tensor:
+        """Return the mean over batch and plane, ``(1, n, d)``."""
+        return fields.mean((0, 3, 4))[None]
 
     def statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
         """Return those of the batch in training, and update the running ones, which are returned in evaluation."""
@@ -188,9 +188,9 @@ class FieldGroupNorm(FieldNorm):
         check_channel_groups(channel_groups, self.in_type.n)
         self.channel_groups = channel_groups
 
-    def shared(self, values: Tensor) -> Tensor:
-        """Return the mean over the fields of each block, ``(b, n, d)``."""
-        blocks = values.unflatten(1, (self.channel_groups, -1))  # (b, blocks, n / blocks, d)
+    def shared(self, fields: Tensor) -> Tensor:
+        """Return the mean over the plane and the fields of each block, ``(b, n, d)``."""
+        blocks = fields.mean((3, 4)).unflatten(1, (self.channel_groups, -1))  # (b, blocks, n / blocks, d)
         return blocks.mean(2, keepdim=True).expand_as(blocks).flatten(1, 2)
 
     def statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
