@@ -101,6 +101,8 @@ def fourier_samples(representation: Representation, rotations: int | None) -> Fl
     """
     if rotations is not None:
         representation = representation.restrict(representation.group.sampled(rotations))
+    if representation.is_regular:
+        return np.eye(representation.dim)  # the entries are the values themselves
     group, used, columns = representation.group, Counter[int](), []
     indices, basis = representation.decompose()
     for k in indices:
