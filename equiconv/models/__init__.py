@@ -2,5 +2,6 @@
 
 from equiconv.models.cnn import CNN
 from equiconv.models.steerable import SteerableCNN
+from equiconv.models.wide_resnet import WideResNet
 
-__all__ = ["CNN", "SteerableCNN"]
+__all__ = ["CNN", "SteerableCNN", "WideResNet"]
