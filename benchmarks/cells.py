@@ -43,8 +43,8 @@ class Outcome:
 class CellStore:
     """Keep the results of cells as JSON files, under names that hash everything that determines them.
 
-    That is: the images and labels, the protocol, the group, width and seed, the source code of the library and of the
-    training, and the versions of PyTorch and NumPy.
+    That is: the images and labels, the protocol, the group, width, basis and seed, the source code of the library and
+    of the training, and the versions of PyTorch and NumPy.
 
     Args:
         folder: where the files are.
@@ -59,7 +59,7 @@ class CellStore:
 
     def path(self, cell: Cell) -> Path:
         """Return the file of a cell."""
-        key = repr((self._common, repr(cell.group), cell.width, cell.seed))
+        key = repr((self._common, repr(cell.group), cell.width, cell.basis, cell.seed))
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.json"
 
     def read(self, cell: Cell) -> Result | None:

@@ -12,7 +12,7 @@ from benchmarks import measure
 from benchmarks.cells import CellStore, Outcome, run_cells
 from benchmarks.data import Dataset, load
 from benchmarks.groups import NamedGroup, parse_groups
-from benchmarks.networks import NETWORK, check_image_size, nearest_width, network
+from benchmarks.networks import BASES, NETWORK, check_image_size, nearest_width, network
 from benchmarks.progress import Tracker
 from benchmarks.provenance import cores, provenance
 from benchmarks.report import write_report
@@ -35,6 +35,7 @@ class Config:
 
     dataset: str = "digits"
     groups: str = GROUPS
+    basis: str = "auto"
     seeds: int = 4
     epochs: int = 20
     budget: int = 11000
@@ -71,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plain = Config()
     parser.add_argument("--dataset", default=plain.dataset, help='"digits", or a folder with one subfolder a class')
     parser.add_argument("--groups", default=plain.groups, help='such as "HueShift(3)*P4,P4M" (default: %(default)s)')
+    parser.add_argument("--basis", default=plain.basis, choices=BASES, help="of the kernels (default: %(default)s)")
     parser.add_argument("--seeds", type=int, help=f"runs of each group (default: {plain.seeds}; quick: {QUICK.seeds})")
     parser.add_argument(
         "--epochs", type=int, help=f"passes over the data (default: {plain.epochs}; quick: {QUICK.epochs})"
@@ -112,9 +114,9 @@ def compare(config: Config, console: Console) -> list[Outcome]:
     named = parse_groups(config.groups)
     data = load(config.dataset, config.size)
     data = data.limited(*QUICK_IMAGES) if config.quick else data
-    widths = [_width(one, data, config.budget) for one in named]
+    widths = [_width(one, data, config) for one in named]
     cells = [
-        Cell(one.label, one.group, width, seed)
+        Cell(one.label, one.group, width, seed, config.basis)
         for one, width in zip(named, widths, strict=True)
         for seed in range(config.seeds)
     ]
@@ -123,11 +125,11 @@ def compare(config: Config, console: Console) -> list[Outcome]:
     return [outcome for outcome in outcomes.values() if outcome.result is None]
 
 
-def _width(one: NamedGroup, data: Dataset, budget: int) -> int:
+def _width(one: NamedGroup, data: Dataset, config: Config) -> int:
     """Return the width of a group's network; an error names the group."""
     try:
-        check_image_size(one.group, data.size)
-        return nearest_width(one.group, budget, len(data.classes))
+        check_image_size(one.group, data.size, config.basis)
+        return nearest_width(one.group, config.budget, len(data.classes), config.basis)
     except EquiconvError as error:
         text = str(error)
         raise EquiconvError(text if one.label in text else f"{one.label}: {text}") from error
@@ -172,7 +174,7 @@ def _run(cells: list[Cell], data: Dataset, config: Config, console: Console) -> 
 def _prices(cells: list[Cell], data: Dataset, protocol: Protocol) -> dict[Cell, float]:
     """Return the time of one step of each cell, from a short trial, so that the time left is told well."""
     kinds = list(dict.fromkeys((cell.group, cell.width) for cell in cells))
-    nets = [network(group, width, len(data.classes)) for group, width in kinds]
+    nets = [network(group, width, len(data.classes), cells[0].basis) for group, width in kinds]
     times = measure.step_times(nets, data.size, protocol.batch_size, rounds=1) if nets else []
     price = {kind: row[0] for kind, row in zip(kinds, times, strict=True)}
     return {cell: price[cell.group, cell.width] for cell in cells}
@@ -181,9 +183,10 @@ def _prices(cells: list[Cell], data: Dataset, protocol: Protocol) -> dict[Cell, 
 def _costs(named: list[NamedGroup], widths: list[int], data: Dataset, config: Config) -> list[dict[str, Any]]:
     """Return MACs, peak memory and relative step time of each network; Trivial at the same budget is the unit."""
     classes, batch = len(data.classes), config.protocol.batch_size
-    nets = [network(one.group, width, classes) for one, width in zip(named, widths, strict=True)]
+    nets = [network(one.group, width, classes, config.basis) for one, width in zip(named, widths, strict=True)]
     unit = next((index for index, one in enumerate(named) if one.group == Trivial()), len(nets))
-    reference = [network(Trivial(), nearest_width(Trivial(), config.budget, classes), classes)] * (unit == len(nets))
+    plain = network(Trivial(), nearest_width(Trivial(), config.budget, classes), classes)
+    reference = [plain] * (unit == len(nets))
     times = measure.step_times([*nets, *reference], data.size, batch, ROUNDS)
     return [
         {

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from equiconv import P4, P4M, Cyclic, Dihedral, EquiconvError, Flip, Group, HueShift, Trivial
+from equiconv import O2, P4, P4M, SO2, Cyclic, Dihedral, EquiconvError, Flip, Group, HueShift, Trivial
 
 __all__ = ["KNOWN", "NamedGroup", "parse_groups"]
 
@@ -16,10 +16,13 @@ KNOWN: dict[str, Callable[..., Group]] = {
     "Dihedral": Dihedral,
     "Flip": Flip,
     "HueShift": HueShift,
+    "SO2": SO2,
+    "O2": O2,
 }
 USAGE = {name: f"{name}(n)" if name in ("Cyclic", "Dihedral", "HueShift") else name for name in KNOWN}
 LARGEST_NUMBER = 360
 LARGEST_ORDER = 256
+LARGEST_FREQUENCY = 16
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def _build(node: ast.expr) -> tuple[str, Group]:
 
 def _product(left: tuple[str, Group], right: tuple[str, Group]) -> tuple[str, Group]:
     label = f"{left[0]}*{right[0]}"
-    if left[1].order * right[1].order > LARGEST_ORDER:
+    if left[1].sampled(1).order * right[1].sampled(1).order > LARGEST_ORDER:
         raise _mistake(f"{label} has more than {LARGEST_ORDER} elements")
     return label, left[1] * right[1]
 
@@ -93,6 +96,8 @@ def _known(name: str) -> str:
 
 
 def _call(name: str, numbers: list[int | float]) -> Group:
+    if name in ("SO2", "O2") and any(number > LARGEST_FREQUENCY for number in numbers):
+        raise _mistake(f"{name} takes a largest frequency of at most {LARGEST_FREQUENCY}")
     try:
         return KNOWN[name](*numbers)
     except TypeError:

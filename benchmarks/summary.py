@@ -34,7 +34,7 @@ def summarize(named: NamedGroup, results: Sequence[Result], costs: dict[str, Any
     return {
         "group": named.label,
         "elements": repr(named.group),
-        "order": named.group.order,
+        "order": named.group.order if named.group.max_frequency is None else None,
         "width": results[0]["width"],
         "parameters": results[0]["parameters"],
         "seeds": [result["seed"] for result in results],

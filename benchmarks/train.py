@@ -55,12 +55,13 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Cell:
-    """Hold what differs between the runs: the group with its width, and the seed of initialization and order."""
+    """Hold what differs between the runs: the group, its width and basis, and the seed of initialization and order."""
 
     label: str
     group: Group
     width: int
     seed: int
+    basis: str = "auto"
 
 
 def cell_cost(data: Dataset, protocol: Protocol) -> float:
@@ -87,7 +88,7 @@ def run_cell(cell: Cell, data: Dataset, protocol: Protocol, report: Report) -> d
         FloatingPointError: if the loss is not finite.
     """
     with reproducible(cell.seed):
-        net = network(cell.group, cell.width, len(data.classes))
+        net = network(cell.group, cell.width, len(data.classes), cell.basis)
         losses = _train(net, data, protocol, report)
         net.eval()
         predictions = _predictions(net, data, protocol, report)

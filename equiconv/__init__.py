@@ -1,12 +1,27 @@
 """Convolutions that are equivariant to rotations, reflections, hue shifts, and products of them."""
 
 from equiconv.errors import EquiconvError
-from equiconv.groups import P4, P4M, Cyclic, Dihedral, FieldType, Flip, Group, HueShift, Representation, Trivial
+from equiconv.groups import (
+    O2,
+    P4,
+    P4M,
+    SO2,
+    Cyclic,
+    Dihedral,
+    FieldType,
+    Flip,
+    Group,
+    HueShift,
+    Representation,
+    Trivial,
+)
 from equiconv.layers import ColorSpace, FieldBatchNorm, FieldDropout, GroupConv2d, GroupPool, Pointwise, SpatialPool
 
 __all__ = [
+    "O2",
     "P4",
     "P4M",
+    "SO2",
     "ColorSpace",
     "Cyclic",
     "Dihedral",

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from samples import CONVOLUTIONS, LAYERS, SHAPES
 
 from equiconv.bases import Derivatives, Harmonics
-from equiconv.errors import FieldTypeError, GroupError, ShapeError
+from equiconv.errors import ExactnessError, FieldTypeError, GroupError, ShapeError
 from equiconv.groups import (
     O2,
     P4,
@@ -25,6 +26,27 @@ from equiconv.layers import FourierActivation, GroupConv2d
 from equiconv.solve import equivariant_kernels
 from equiconv.testing import assert_equivariant, assert_group_laws, equivariance_error
 
+REASONS = (
+    "needs a regular out_type",
+    "whose entries are permuted",
+    "needs regular fields",
+    "if entries are permuted",
+    "between pixels",
+    "a pointwise function breaks",
+    "infinitely many cosets",
+)
+ALWAYS = {
+    "lift",
+    "group",
+    "group to invariant",
+    "mixed",
+    "dilated",
+    "1x1",
+    "norm activation",
+    "gated",
+    "fourier",
+    "norm pool",
+}
 ROWS = np.diag([1.0, -1.0])  # flips rows
 
 
@@ -227,6 +249,28 @@ def test_a_continuous_group_is_not_the_group_of_its_tables():
 def test_mistakes_are_told(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def made_or_refused(make, group):
+    try:
+        return make(group), ""
+    except (ExactnessError, FieldTypeError, GroupError) as refusal:
+        return None, str(refusal)
+
+
+@pytest.mark.parametrize("name", [name for name in CONVOLUTIONS | LAYERS if name != "restrict"])
+@pytest.mark.parametrize("group", [SO2(2), O2(1), HueShift(3) * SO2(1)], ids=repr)
+def test_every_layer_is_exact_on_the_grid_or_refuses(group, name):
+    """Restricted to quarter turns the layers are exact; what is not equivariant at every angle is not made."""
+    layer, refusal = made_or_refused((CONVOLUTIONS | LAYERS)[name], group)
+    if layer is None:
+        assert any(word in refusal for word in REASONS), refusal
+        assert name not in ALWAYS
+        return
+    part = group.sampled(4)
+    size = SHAPES.get(name, (8, 7))
+    for mode in (True, False):
+        assert_equivariant(layer.train(mode), layer.in_type.restrict(part), layer.out_type.restrict(part), size=size)
 
 
 def test_a_network_may_become_discrete_halfway():
