@@ -119,7 +119,7 @@ def test_gray_images():
         (lambda: CNN([P4()] * 3 + [P4M()] * 4, 2), GroupError, "not a subgroup"),
         (lambda: CNN([H] * 3 + [P4()] * 4, 2), GroupError, "not a subgroup"),
         (lambda: CNN(H, 0), FieldTypeError, "n >= 1"),
-        (lambda: CNN(4, 2), ShapeError, "list of kernel sizes"),
+        (lambda: CNN(4, 2), GroupError, "one group for each layer; got 4"),
         (lambda: CNN(H, 2, kernel_sizes=3), ShapeError, "list of kernel sizes"),
         (lambda: CNN(H, 2, dropout=2.0), FieldTypeError, "probability"),
     ],

@@ -1,19 +1,28 @@
-"""What follows a convolution, by the type of its fields."""
+"""What the networks share: the layers that fit a type of fields, and the change from one group to a smaller one."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+from itertools import pairwise
+from operator import mul
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from equiconv.groups import FieldType
+from equiconv.errors import FieldTypeError, GroupError, ShapeError
+from equiconv.groups import FieldType, Group
+from equiconv.groups.values import is_number
 from equiconv.layers import FieldBatchNorm, FourierActivation, GroupPool, NormPool, Pointwise
 
 
-def normalization(field_type: FieldType) -> nn.Module:
-    """Return batch normalization: the stock one for fields whose entries are permuted."""
-    if field_type.representation.is_regular:
-        return nn.BatchNorm3d(field_type.n)
-    return FieldBatchNorm(field_type)
+def normalization(field_type: FieldType, *, momentum: float = 0.1) -> nn.Module:
+    """Return batch normalization: the stock one for invariants and for fields whose entries are permuted."""
+    representation = field_type.representation
+    if representation == representation.group.trivial:
+        return nn.BatchNorm2d(field_type.n, momentum=momentum)
+    if representation.is_permutation and not field_type.flat:
+        return nn.BatchNorm3d(field_type.n, momentum=momentum)
+    return FieldBatchNorm(field_type, momentum=momentum)
 
 
 def activation(field_type: FieldType, function: Callable[[Tensor], Tensor] = F.relu) -> nn.Module:
@@ -23,7 +32,7 @@ def activation(field_type: FieldType, function: Callable[[Tensor], Tensor] = F.r
     return FourierActivation(field_type, function)
 
 
-def invariants(field_type: FieldType, mode: str) -> nn.Module:
+def invariants(field_type: FieldType, mode: str) -> GroupPool | NormPool:
     """Return pooling over the group, ``"max"`` or ``"mean"``, to one invariant for each field.
 
     Of a function on a continuous group, which has its maximum between the samples, the norm stands for it.
@@ -31,3 +40,79 @@ def invariants(field_type: FieldType, mode: str) -> nn.Module:
     if mode == "max" and not field_type.representation.is_permutation:
         return NormPool(field_type)
     return GroupPool(field_type, mode=mode)
+
+
+def check_probability(dropout: float) -> None:
+    """Raise FieldTypeError unless dropout is a probability."""
+    if not is_number(dropout, 0, 1):
+        raise FieldTypeError(f"dropout is a probability, 0 <= dropout <= 1; got {dropout!r}")
+
+
+def image_type(group: Group, in_channels: int) -> FieldType:
+    """Return the type of images: RGB if there are three channels, else channels that no element moves."""
+    if group.moves_color and in_channels != 3:
+        raise FieldTypeError(f"{group!r} moves colors, so images have 3 channels; got in_channels={in_channels}")
+    return 1 * group.image if in_channels == 3 else in_channels * group.trivial
+
+
+def one_group_each(group: Group | Sequence[Group], count: int, what: str) -> list[Group]:
+    """Return the group of each of ``count`` parts of a network, ``what`` they are called; one group serves all."""
+    groups = [group] * count if isinstance(group, Group) else list(group) if isinstance(group, Sequence) else []
+    if not groups or not all(isinstance(each, Group) for each in groups):
+        raise GroupError(f"the network is on a group, or a list of {count}, one group for each {what}; got {group!r}")
+    if len(groups) != count:
+        raise ShapeError(f"the network has {count} {what}s and one group for each; got {len(groups)} groups")
+    return groups
+
+
+def dropped_factors(before: Group, after: Group) -> list[Group]:
+    """Return the factors that ``after`` lacks, if it is the product of the others; else none."""
+    kept = after.factors if after.order > 1 else ()
+    dropped = [factor for factor in before.factors if factor not in kept and factor.order > 1]
+    complete = math.prod(factor.order for factor in dropped) * after.order == before.order
+    return dropped if complete else []
+
+
+def dropped_colors(before: Group, after: Group) -> list[Group]:
+    """Return the factors that move colors only, if no element of ``after`` moves colors."""
+    return [] if after.moves_color else [factor for factor in before.factors if _moves_color_only(factor)]
+
+
+def _moves_color_only(group: Group) -> bool:
+    return group.moves_color and not group.moves_plane
+
+
+def change_group(
+    in_type: FieldType, group: Group, dropped: Sequence[Group], mode: str
+) -> tuple[list[nn.Module], FieldType]:
+    """Return the layer that pools over factors, if some are dropped, and the type on ``group`` of what comes out.
+
+    Args:
+        in_type: regular fields.
+        group: a subgroup of their group.
+        dropped: factors of their group that are not in ``group``.
+        mode: ``"max"`` or ``"mean"``.
+    """
+    if group == in_type.group:
+        return [], in_type
+    if not dropped:
+        return [], in_type.restrict(group)
+    whole = math.prod(factor.order for factor in dropped) == in_type.group.order
+    layer = invariants(in_type, mode) if whole else GroupPool(in_type, over=reduce(mul, dropped), mode=mode)
+    return [layer], layer.out_type.restrict(group)
+
+
+def kept_group(groups: Sequence[Group], dropped: Callable[[Group, Group], Sequence[Group]]) -> Group:
+    """Return the group under which a whole network is equivariant: the last, and what was pooled over before.
+
+    Args:
+        groups: the groups of its layers.
+        dropped: tells of two groups the factors that are pooled over between them.
+    """
+    pooled = [factor for pair in pairwise(groups) for factor in dropped(*pair) if not factor.moves_plane]
+    if not pooled:
+        return groups[-1]
+    first = groups[0].factors
+    places = {factor: place for place, factor in enumerate(first)}
+    factors = sorted([*pooled, *groups[-1].factors], key=lambda factor: places.get(factor, len(first)))
+    return reduce(mul, factors)

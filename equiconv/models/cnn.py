@@ -1,10 +1,7 @@
 """The small network of the rotated and colored digits experiments, for any group."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial, reduce
-from itertools import pairwise
-from operator import mul
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -12,9 +9,18 @@ from equiconv.bases import Basis
 from equiconv.errors import FieldTypeError, ShapeError
 from equiconv.groups import FieldType, Group
 from equiconv.groups.moves import is_signed_permutation
-from equiconv.groups.values import is_number
-from equiconv.layers import GroupConv2d, GroupPool, SpatialPool
-from equiconv.models.blocks import activation, invariants, normalization
+from equiconv.layers import GroupConv2d, SpatialPool
+from equiconv.models.blocks import (
+    activation,
+    change_group,
+    check_probability,
+    dropped_factors,
+    image_type,
+    invariants,
+    kept_group,
+    normalization,
+    one_group_each,
+)
 
 __all__ = ["CNN"]
 
@@ -88,17 +94,17 @@ class CNN(nn.Module):
     ) -> None:
         super().__init__()
         groups = _per_layer(group, kernel_sizes)
-        _check_options(groups[0], in_channels, factorization, dropout)
-        image = 1 * groups[0].image if in_channels == 3 else in_channels * groups[0].trivial
-        kept = _kept(groups)
+        _check_options(factorization, dropout)
+        image, kept = image_type(groups[0], in_channels), kept_group(groups, dropped_factors)
         self.in_type, self.out_type = image.restrict(kept), classes * kept.trivial
         modules: list[nn.Module] = []
         make, current = partial(GroupConv2d, padding=padding, basis=basis), image
         for index, (layer_group, size) in enumerate(zip(groups, kernel_sizes, strict=True)):
-            if layer_group != current.group:
-                drop, current = _change_group(current, layer_group, pool)
-                modules.extend(drop)
-                width = current.channels if pool is None else width
+            dropped = [] if pool is None else dropped_factors(current.group, layer_group)
+            if pool is None and layer_group != current.group:
+                width = current.channels
+            pooling, current = change_group(current, layer_group, dropped, pool or "max")
+            modules.extend(pooling)
             out_type = width * layer_group.regular
             free = index == 0 or (layer_group.order == 1 < groups[0].order)
             factors = None if free else factorization
@@ -120,42 +126,16 @@ class CNN(nn.Module):
         return self.head(self.features(x).mean((-2, -1)).flatten(1))  # (b, n, d, h, w) -> (b, n*d) -> (b, classes)
 
 
-def _check_options(group: Group, in_channels: int, factorization: str | None, dropout: float) -> None:
+def _check_options(factorization: str | None, dropout: float) -> None:
     if factorization not in (None, "c", "g", "gc"):
         raise FieldTypeError(f'factorization is None, "c", "g" or "gc"; got {factorization!r}')
-    if group.moves_color and in_channels != 3:
-        raise FieldTypeError(f"{group!r} moves colors, so images have 3 channels; got in_channels={in_channels}")
-    if not is_number(dropout, 0, 1):
-        raise FieldTypeError(f"dropout is a probability, 0 <= dropout <= 1; got {dropout!r}")
+    check_probability(dropout)
 
 
 def _per_layer(group: Group | Sequence[Group], kernel_sizes: Sequence[int]) -> list[Group]:
-    if not isinstance(kernel_sizes, Sequence) or not isinstance(group, (Group, Sequence)):
-        raise ShapeError(f"a CNN has a group and a list of kernel sizes; got {group!r} and {kernel_sizes!r}")
-    layers = len(kernel_sizes)
-    groups = [group] * layers if isinstance(group, Group) else list(group)
-    if layers < POOLED or len(groups) != layers:
-        raise ShapeError(
-            f"a CNN has at least {POOLED} layers and one group for each; got {layers} and {len(groups)} groups"
-        )
-    return groups
-
-
-def _kept(groups: Sequence[Group]) -> Group:
-    """Return the group under which the whole network is equivariant: the last, and what was pooled over before."""
-    pooled = [factor for pair in pairwise(groups) for factor in _dropped(*pair) if not factor.moves_plane]
-    first = groups[0].factors
-    places = {factor: place for place, factor in enumerate(first)}
-    factors = sorted([*pooled, *groups[-1].factors], key=lambda factor: places.get(factor, len(first)))
-    return reduce(mul, factors)
-
-
-def _dropped(before: Group, after: Group) -> list[Group]:
-    """Return the factors that are pooled over between layers on two groups; none if ``after`` is no product of some."""
-    kept = after.factors if after.order > 1 else ()
-    dropped = [factor for factor in before.factors if factor not in kept]
-    complete = math.prod(factor.order for factor in dropped) * after.order == before.order
-    return dropped if complete else []
+    if not isinstance(kernel_sizes, Sequence) or len(kernel_sizes) < POOLED:
+        raise ShapeError(f"a CNN has at least {POOLED} layers, and a list of kernel sizes; got {kernel_sizes!r}")
+    return one_group_each(group, len(kernel_sizes), "layer")
 
 
 def _on_the_grid(field_type: FieldType) -> FieldType:
@@ -174,12 +154,3 @@ def _convolutions(
         yield make(out_type, out_type, size, channel_groups=out_type.n)
     else:
         yield make(in_type, out_type, size, factorization=factorization)
-
-
-def _change_group(in_type: FieldType, group: Group, pool: str | None) -> tuple[list[nn.Module], FieldType]:
-    """Return the layer that pools away what ``group`` lacks, if it lacks factors, and the type on ``group``."""
-    dropped = _dropped(in_type.group, group)
-    if pool is None or not dropped:
-        return [], in_type.restrict(group)
-    layer = GroupPool(in_type, over=reduce(mul, dropped) if group.order > 1 else None, mode=pool)
-    return [layer], layer.out_type.restrict(group)
