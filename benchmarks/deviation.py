@@ -69,9 +69,9 @@ def measure(network: Network, symmetry: Symmetry, inputs: Inputs, shrink: int, p
     Returns:
         ``center``: of the point about which the images turn, for all elements; nothing is interpolated anywhere.
         ``invariant``: of the mean over a soft disc of the largest entry of each regular field, or of the norms of
-        irreps, for the elements in ``elements``. ``field``: of the whole disc, the output being turned by cubic splines, for
-        the same elements, first draw only. ``exact``: of all pixels, the images being white noise, for the elements
-        that send pixels to pixels, first draw only.
+        irreps, for the elements in ``elements``. ``field``: of the whole disc, the output being turned by cubic
+        splines, for the same elements, first draw only. ``exact``: of all pixels, the images being white noise, for the
+        elements that send pixels to pixels, first draw only.
     """
     off = [g for g, grid in enumerate(symmetry.on_grid) if not grid]
     turned = off[:: max(1, -(-len(off) // protocol.turns))] if off else []
@@ -90,7 +90,7 @@ def measure(network: Network, symmetry: Symmetry, inputs: Inputs, shrink: int, p
 
 
 def _relative(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).norm() / expected.norm())
+    return float(f"{float((found - expected).norm() / expected.norm()):.4g}")  # no more digits mean anything
 
 
 def _center(network: Network, symmetry: Symmetry, inputs: Inputs, shrink: int) -> list[float]:
@@ -102,7 +102,8 @@ def _center(network: Network, symmetry: Symmetry, inputs: Inputs, shrink: int) -
 def _invariants(y: Tensor, symmetry: Symmetry) -> Tensor:
     """Return the mean of what the group leaves alone in each field (b, c, h, w): ``(b, n)``.
 
-    The mean fades towards the edge of the disc: a sharp edge on pixels changes with the angle by a few tenths of a percent.
+    The mean fades towards the edge of the disc. A sharp edge on pixels would itself change it with the angle, by a few
+    tenths of a percent.
     """
     sizes = symmetry.hidden.sizes
     if len(sizes) == 1:
