@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks compare`` and ``python -m benchmarks speed``."""
+"""The command line: ``python -m benchmarks compare``, ``speed`` or ``equivariance``."""
 
 import argparse
 import importlib
@@ -10,6 +10,7 @@ from equiconv import EquiconvError
 
 COMMANDS = {
     "compare": "which symmetry helps on my data, at equal parameters?",
+    "equivariance": "how exactly do networks turn with their input, at every angle?",
     "speed": "how fast are the layers and networks?",
 }
 
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parser(command: str) -> argparse.ArgumentParser:
     """Return the parser; only the module of the command that is asked for is imported."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Benchmarks of equiconv.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{compare,speed}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(COMMANDS) + "}")
     for name, text in COMMANDS.items():
         subparser = commands.add_parser(name, help=text, description=text)
         if name == command:

@@ -1,7 +1,8 @@
 """The layers of other libraries, to be measured beside ours."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,13 +12,37 @@ from equiconv.errors import EquiconvError
 from equiconv.groups import Cyclic, Dihedral, Group
 from equiconv.interop.e2cnn import repair
 
-__all__ = ["PEERS", "e2cnn_layer", "e2cnn_tasks"]
+__all__ = ["PEERS", "e2cnn_layer", "e2cnn_modules", "e2cnn_tasks", "quiet"]
 
 PEERS = ("e2cnn",)
 
 
+def e2cnn_modules() -> tuple[Any, Any]:
+    """Return ``e2cnn.gspaces`` and ``e2cnn.nn``, repaired for today's NumPy.
+
+    Raises:
+        EquiconvError: if e2cnn is not installed.
+    """
+    repair()
+    with quiet():
+        try:
+            from e2cnn import gspaces
+            from e2cnn import nn as theirs
+        except ImportError:
+            raise EquiconvError('--peers e2cnn: e2cnn is not installed; pip install "equiconv[e2cnn]"') from None
+    return gspaces, theirs
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the warnings that e2cnn gives whatever one does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def e2cnn_layer(group: Group, fields: int, kernel: int) -> Callable[[], nn.Module]:
-    """Return a function that builds e2cnn's convolution between regular fields, repaired for today's NumPy.
+    """Return a function that builds e2cnn's convolution between regular fields.
 
     Args:
         group: ``Cyclic(n)`` or ``Dihedral(n)``.
@@ -27,22 +52,14 @@ def e2cnn_layer(group: Group, fields: int, kernel: int) -> Callable[[], nn.Modul
     Raises:
         EquiconvError: if e2cnn is not installed, or the group is none that it has.
     """
-    repair()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            from e2cnn import gspaces
-            from e2cnn import nn as theirs
-        except ImportError:
-            raise EquiconvError('--peers e2cnn: e2cnn is not installed; pip install "equiconv[e2cnn]"') from None
+    gspaces, theirs = e2cnn_modules()
     if not isinstance(group, (Cyclic, Dihedral)):
         raise EquiconvError(f"e2cnn has no counterpart of {group!r}")
     space = gspaces.Rot2dOnR2(group.n) if isinstance(group, Cyclic) else gspaces.FlipRot2dOnR2(group.n)
     kind = theirs.FieldType(space, fields * [space.regular_repr])
 
     def build() -> nn.Module:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             return theirs.R2Conv(kind, kind, kernel, padding=kernel // 2, recompute=True)
 
     return build

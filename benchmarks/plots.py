@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks.data.moves import CONDITIONS
 from benchmarks.summary import Row
 
-__all__ = ["PLOTS", "draw"]
+__all__ = ["COLORS", "INK", "MARKERS", "PLOTS", "STYLE", "draw", "svg"]
 
 INK = "#102030"  # a color of its own, so that a page can put its text color in its place
 COLORS = ("#8c8c8c", "#3b82d6", "#12a594", "#d97706", "#d6489a", "#8b5cf6", "#e5484d", "#65a30d", "#a16207", "#0891b2")
@@ -43,7 +43,7 @@ def draw(rows: Sequence[Row]) -> dict[str, str]:
         "accuracy_hue": _curves(rows, "hue", "hue shift of the test images (degrees)", 60),
         "error_macs": _costs(rows),
     }
-    return {name: _svg(figure, name) for name, figure in figures.items()}
+    return {name: svg(figure, name) for name, figure in figures.items()}
 
 
 def _curves(rows: Sequence[Row], what: str, label: str, tick: int) -> Figure:
@@ -94,7 +94,8 @@ def _legend(figure: Figure, axes: Axes, rows: Sequence[Row]) -> None:
     figure.legend(handles, labels, loc="outside upper center", ncols=min(3, len(rows)), frameon=False, fontsize=9)
 
 
-def _svg(figure: Figure, name: str) -> str:
+def svg(figure: Figure, name: str) -> str:
+    """Return a figure as SVG, with a transparent background and ``currentColor`` for lines and text."""
     stream = io.StringIO()
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

@@ -11,7 +11,7 @@ import equiconv
 
 __all__ = ["provenance"]
 
-PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib")
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "e2cnn")
 ROOT = Path(__file__).resolve().parent.parent
 
 
