@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.smooth import SmoothRings
 from benchmarks.symmetries import Symmetry
 from equiconv.bases import Circular, Harmonics
 from equiconv.layers import GatedActivation, GroupConv2d
@@ -16,7 +15,7 @@ __all__ = ["BASES", "COLORS", "FIELDS", "Build", "Network", "build"]
 
 FIELDS = 4
 COLORS = 3  # channels of the images
-BASES: dict[str, Callable[[tuple[int, int]], Circular]] = {"e2cnn": Harmonics.e2cnn, "smooth": SmoothRings}
+BASES: dict[str, Callable[[tuple[int, int]], Circular]] = {"e2cnn": Harmonics.e2cnn, "default": Harmonics}
 
 
 @dataclass(frozen=True)

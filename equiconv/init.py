@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -96,7 +97,9 @@ def delta_orthogonal_(conv: GroupConv2d, *, gain: float = 1.0) -> GroupConv2d:
         matrices = torch.einsum("oic,cgf->ogif", random, kernels[..., center])
         blocks = [_orthogonal(block) for block in matrices.chunk(conv.channel_groups)]
         target = torch.zeros(*random.shape[:2], *kernels.shape[1:], dtype=torch.float64)  # (o, i, g, f, s)
-        target[..., center] = gain * torch.cat(blocks).transpose(1, 2)
+        samples = conv.basis.samples()
+        size = 1.0 if samples is None else float(np.linalg.norm(samples[center]))
+        target[..., center] = gain / size * torch.cat(blocks).transpose(1, 2)
         coefficients = target.flatten(2) @ torch.linalg.pinv(kernels.flatten(1))  # (o, i, c)
         conv.weight.copy_(coefficients.unflatten(2, shape))
         if conv.bias is not None:

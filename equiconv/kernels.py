@@ -128,8 +128,10 @@ class SolvedPipeline(KernelPipeline):
     solutions: Tensor
 
     def __init__(self, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
-        super().__init__(basis, basis.samples())
-        solutions: Floats = equivariant_kernels(out_rep, in_rep, basis.action(in_rep.group))
+        samples = basis.samples()
+        super().__init__(basis, samples)
+        squares = None if samples is None else np.square(samples).sum(1)
+        solutions: Floats = equivariant_kernels(out_rep, in_rep, basis.action(in_rep.group), squares)
         _check_reached(solutions, out_rep, in_rep, basis)
         self.coefficient_shape = (len(solutions),)
         self.axes = (out_rep.dim, in_rep.dim, basis.size)

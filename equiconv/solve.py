@@ -7,7 +7,9 @@ from equiconv.groups.laws import Floats, Ints, snapped
 from equiconv.groups.representation import Representation
 
 
-def equivariant_kernels(out_rep: Representation, in_rep: Representation, action: Floats) -> Floats:
+def equivariant_kernels(
+    out_rep: Representation, in_rep: Representation, action: Floats, squares: Floats | None = None
+) -> Floats:
     """Return a basis of the equivariant kernels, shape ``(b, d_out, d_in, s)``.
 
     Both representations are split into irreps; one small system is solved for each pair of them and each orbit of
@@ -17,6 +19,7 @@ def equivariant_kernels(out_rep: Representation, in_rep: Representation, action:
         out_rep: the representation of the output.
         in_rep: the representation of the input, of the same group.
         action: how the group mixes the s spatial basis functions, orthogonal matrices ``(order, s, s)``.
+        squares: the squared norms of these functions, of mean 1, ``(s,)``; None if all are 1.
 
     Returns:
         An orthogonal basis; rows of the output that no kernel reaches are zero. If all coefficients are independent
@@ -26,6 +29,9 @@ def equivariant_kernels(out_rep: Representation, in_rep: Representation, action:
     kernels, start = [], 0
     for summand in out_rep.summands:
         found = _kernels_into(summand, in_rep, action)
+        if squares is not None and len(found):
+            wanted = summand.dim * in_rep.dim * len(squares)
+            found *= np.sqrt(wanted / np.einsum("bois,bois,s->", found, found, squares))
         rows = np.zeros((len(found), out_rep.dim, in_rep.dim, action.shape[-1]))
         rows[:, start : start + summand.dim] = found
         kernels.append(rows)

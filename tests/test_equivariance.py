@@ -9,7 +9,6 @@ import torch
 from benchmarks.__main__ import main
 from benchmarks.deviation import SIDE, Inputs, Protocol, measure, summary
 from benchmarks.equivariance import KINDS, contenders, markdown
-from benchmarks.smooth import SmoothRings
 from benchmarks.steerable import build
 from benchmarks.symmetries import SYMMETRIES
 from benchmarks.waves import PlaneWaves, cropped
@@ -20,7 +19,7 @@ from equiconv.groups.irreps import rotations
 FEW = Protocol(seeds=2, images=2, field_images=1, turns=1)
 
 
-class Backwards(SmoothRings):
+class Backwards(Harmonics):
     """Functions that turn against the group."""
 
     def samples(self):
@@ -58,7 +57,7 @@ def test_elements(name):
 
 
 @pytest.mark.parametrize("name", ["C8", "D4", "D8", "SO2"])
-@pytest.mark.parametrize("basis", [Harmonics.e2cnn((3, 3)), SmoothRings((3, 3))], ids=repr)
+@pytest.mark.parametrize("basis", [Harmonics.e2cnn((3, 3)), Harmonics((3, 3))], ids=repr)
 def test_exact_on_the_grid_and_nearly_between(name, basis):
     symmetry, errors, found = errors_of(name, build(SYMMETRIES[name](), 3, 2, basis), 4)
     grid = [g for g, exact in enumerate(symmetry.on_grid) if exact]
@@ -86,15 +85,15 @@ def test_e2cnn_is_asked_for_the_same_elements():
         assert name == "SO2" or network.weights == build(SYMMETRIES[name](), 3, 2, Harmonics.e2cnn((3, 3))).weights
 
 
-def test_smooth_rings_turn_better_at_the_same_size():
+def test_default_rings_turn_better_at_the_same_size():
     for side in (5, 7):
-        plain, smooth = Harmonics.e2cnn((side, side)), SmoothRings((side, side))
-        assert smooth.size == plain.size
-        assert smooth.condition < 4
-        assert np.isclose((smooth.samples() ** 2).sum(), smooth.size)
+        plain, default = Harmonics.e2cnn((side, side)), Harmonics((side, side))
+        assert default.size == plain.size
+        assert default.condition < 4
+        assert np.isclose((default.samples() ** 2).sum(), default.size)
         before, after = (
             errors_of("C8", build(SYMMETRIES["C8"](), side, 1, basis), side - 1)[2]["center"][0]
-            for basis in (plain, smooth)
+            for basis in (plain, default)
         )
         assert after < before / 2
 

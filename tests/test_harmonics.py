@@ -68,7 +68,7 @@ def sum_of(reps):
 def test_dimensions_of_e2cnn(name):
     group = named_group(name)
     for kernel, pairs in DIMENSIONS[name].items():
-        action = Harmonics((int(kernel[1:]),) * 2).action(group)
+        action = Harmonics.e2cnn((int(kernel[1:]),) * 2).action(group)
         for pair, dim in pairs.items():
             source, target = (named_rep(group, rep) for rep in pair.split("->"))
             assert len(equivariant_kernels(target, source, action)) == dim, (kernel, pair)
@@ -113,12 +113,43 @@ def test_a_moved_kernel_is_the_kernel_at_the_points_moved_back(group):
 def test_normalization(side):
     basis = Harmonics((side, side))
     samples = basis.samples()
-    assert 1 <= basis.condition < 5
+    assert 1 <= basis.condition < 6
     gram = samples @ samples.T
     np.testing.assert_allclose(np.trace(gram), basis.size, rtol=1e-9)
     assert np.linalg.matrix_rank(gram) == basis.size
     turned = basis.action(P4()) @ samples  # cosine and sine together: no turn changes the norms
     np.testing.assert_allclose((turned**2).sum((1, 2)), basis.size, rtol=1e-9)
+
+
+def test_the_usual_choice_and_that_of_e2cnn():
+    usual, theirs = Harmonics((7, 7)), Harmonics.e2cnn((7, 7))
+    assert usual.rings == theirs.rings == (0, 1, 2, 3)
+    assert (usual.widths, usual.frequencies) == ((0.005, 0.6, 0.6, 0.6), (0, 1, 2, 4))
+    assert (theirs.widths, theirs.frequencies) == ((0.005, 0.6, 0.6, 0.4), (0, 2, 3, 2))
+    assert usual.size == theirs.size == 18
+    assert Harmonics((7, 7), max_frequency=2).waves == tuple(m for m in usual.waves if m <= 2)
+
+
+def test_fading_and_decay():
+    rings = {"rings": (0, 1, 2), "widths": (0.6, 0.6, 0.6), "frequencies": (0, 1, 3)}
+    plain = Harmonics((5, 5), **rings, fading=False, decay=0)
+    fading = Harmonics((5, 5), **rings, decay=0)
+    weaker = Harmonics((5, 5), **rings)
+    border = np.abs(plain.points()).max(1) == 2
+    assert (fading.samples()[:, border] ** 2).sum() < (plain.samples()[:, border] ** 2).sum()
+    outside = np.array([[3.0, 0.0], [2.2, 2.2]])
+    assert abs(plain.evaluate(outside)).max() > 0
+    assert abs(fading.evaluate(outside)).max() == 0
+    squares = [(part**2).sum() / len(part) for part in np.split(weaker.samples(), [1, 2, 3, 5, 7, 9])]
+    np.testing.assert_allclose(squares, squares[0] / (1 + np.array(weaker.waves)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 5, 6, 7])
+def test_complete_harmonics_span_every_kernel(side):
+    basis = Harmonics.complete((side, side))
+    assert np.linalg.matrix_rank(basis.samples(), 1e-3) == side**2 <= basis.size
+    usual = Harmonics((side, side))
+    assert side == 1 or np.linalg.matrix_rank(usual.samples(), 1e-3) < side**2
 
 
 def test_rings_of_ones_own():
@@ -201,7 +232,10 @@ def test_the_signal_keeps_its_size(group, factorization):
     ("make", "error", "message"),
     [
         (lambda: Harmonics((3, 5)), ShapeError, "square"),
-        (lambda: Harmonics((2, 2), rings=(0,)), ShapeError, "no pixel"),
+        (lambda: Harmonics((2, 2), rings=(0,), widths=(0.01,)), ShapeError, "no pixel"),
+        (lambda: Harmonics.e2cnn((2, 2)), ShapeError, "no pixel"),
+        (lambda: Harmonics((5, 5), decay=-1), ShapeError, "decay"),
+        (lambda: Harmonics((5, 5), max_frequency=1.5), ShapeError, "max_frequency"),
         (lambda: Harmonics(5), ShapeError, "rows, columns"),
         (lambda: Harmonics((5, 5), rings=1), ShapeError, "lists"),
         (lambda: Harmonics((5, 5), rings="abc"), ShapeError, "lists"),

@@ -1,7 +1,7 @@
 """Kernels made of rings of circular harmonics."""
 
-import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -9,20 +9,23 @@ import numpy as np
 from equiconv.bases.basis import Circular
 from equiconv.errors import ShapeError
 from equiconv.groups.laws import Floats
-from equiconv.groups.values import integer
+from equiconv.groups.values import integer, is_number
 
 __all__ = ["Harmonics"]
 
 UNSEEN = 1e-2  # the norm on the pixels below which a function is left out
+WIDTH = 0.6  # pixels: of a ring
+POINT = 0.005  # pixels: of a ring that only the center sees
+STEEPEST = 10
 NEW = 1e-2  # how much of a pair has to be new, for a complete basis to take it
 
 
 class Harmonics(Circular):
     """Take rings of circular harmonics: ``exp(-(r - ring)^2 / (2 width^2))`` times ``cos(m phi)`` and ``sin(m phi)``.
 
-    At the center only frequency 0 is finite. Every function has norm 1 on the pixels, cosine and sine together;
-    neighboring rings overlap, and ``condition`` tells how far the whole is from orthonormal. Radii are in pixels of the
-    window: a dilated kernel has as many functions as any other.
+    At the center only frequency 0 is finite. Two things keep kernels close to what they are on the plane: the functions
+    fade to zero where the window ends, and high frequencies are weaker. Radii are in pixels of the window, so that a
+    dilated kernel has as many functions as any other. ``condition`` tells how far the functions are from orthonormal.
 
     Equivariance:
         Exact for every angle on the continuous plane. On pixels exact for quarter turns and flips along the axes and
@@ -30,25 +33,28 @@ class Harmonics(Circular):
 
     Args:
         kernel_size: rows and columns of the window, equal.
-        rings: the radii, in pixels; None takes ``(kernel_size + 1) // 2`` of them from 0 to ``(kernel_size - 1) // 2``.
-        widths: the Gaussian width of each ring, in pixels; None takes 0.6, for the last ring 0.4, for radius 0 0.005.
-        frequencies: the largest frequency on each ring; None takes 0 at the center, 2r for odd and 2r - 1 for even
-            radii r, at most 2 at the border of the window.
+        rings: the radii, in pixels; None takes ``(kernel_size + 1) // 2`` of them from 0 to ``(kernel_size - 1) / 2``.
+        widths: the Gaussian width of each ring, in pixels; None takes 0.6, and where radius 0 is a pixel that alone.
+        frequencies: the largest frequency on each ring; None takes 0, 1, 2, ..., one more on the last ring.
         max_frequency: the largest frequency on any ring; None sets no bound.
+        fading: whether the functions are multiplied by ``1 - (2 r / (kernel_size + 1))^2``.
+        decay: a function of frequency m has a norm proportional to ``(1 + m)^-decay``; the mean of the squared norms
+            on the pixels, cosine and sine together, is 1.
 
     Raises:
-        ShapeError: if the window is not square, the three lists do not fit each other, or no function is seen by any
-            pixel.
+        ShapeError: if the window is not square, the three lists do not fit each other, an argument is out of range, or
+            no function is seen by any pixel.
 
     Example:
-        >>> Harmonics((5, 5)).size
-        11
+        >>> Harmonics((5, 5)).waves
+        (0, 0, 0, 1, 1, 2, 3)
         >>> Harmonics((5, 5), max_frequency=1).size
         7
 
     Source:
-        Weiler and Cesa, General E(2)-Equivariant Steerable CNNs (NeurIPS 2019), section 2.7 and appendix G; the
-        defaults are those of e2cnn.
+        Weiler and Cesa, General E(2)-Equivariant Steerable CNNs (NeurIPS 2019), section 2.7 and appendix G, for
+        Gaussian rings with bounded frequencies. The default is chosen by ``python -m benchmarks equivariance``;
+        ``Harmonics.e2cnn`` are the functions of the paper's code.
     """
 
     def __init__(
@@ -59,31 +65,44 @@ class Harmonics(Circular):
         widths: Sequence[float] | None = None,
         frequencies: Sequence[int] | None = None,
         max_frequency: int | None = None,
+        fading: bool = True,
+        decay: float = 0.5,
     ) -> None:
         super().__init__(kernel_size)
         side = kernel_size[0]
-        self.rings = _listed(rings, _default_rings(side))
+        count = (side + 1) // 2
+        self.rings = _listed(rings, np.linspace(0, (side - 1) / 2, count).tolist())
+        self.widths = _listed(widths, [POINT if r == 0 and side % 2 else WIDTH for r in self.rings])
         last = len(self.rings) - 1
-        default_widths = [0.005 if r == 0 else 0.4 if i == last else 0.6 for i, r in enumerate(self.rings)]
-        self.widths = _listed(widths, default_widths)
-        self.frequencies = _listed(frequencies, [_default_frequency(r, side) for r in self.rings])
-        self._check_lists()
+        self.frequencies = _listed(frequencies, [i + (i == last and side > 1) for i in range(last + 1)])
+        self.fading, self.decay = bool(fading), decay
+        self._check(max_frequency)
         if max_frequency is not None:
-            if (bound := integer(max_frequency)) is None or bound < 0:
-                raise ShapeError(f"max_frequency is an integer >= 0; got {max_frequency!r}")
-            self.frequencies = tuple(min(f, bound) for f in self.frequencies)
+            self.frequencies = tuple(min(f, max_frequency) for f in self.frequencies)
         self._parts = self._seen_parts()
         if not self._parts:
             raise ShapeError(f"no pixel of a {side}x{side} window sees the rings {self.rings}; choose other rings")
 
     @classmethod
     def e2cnn(cls, kernel_size: tuple[int, int]) -> Self:
-        """Return the harmonics that e2cnn takes by default.
+        """Return the harmonics that e2cnn takes by default, each of norm 1.
+
+        Rings are at whole radii, of width 0.6, the last one 0.4, the center alone. Ring r has frequencies up to 2 r if
+        r is odd, else 2 r - 1, and at most 2 at the border of the window.
 
         Args:
-            kernel_size: rows and columns of the window, equal.
+            kernel_size: rows and columns of the window, equal; not 2x2, where no pixel lies on a ring.
+
+        Example:
+            >>> Harmonics.e2cnn((5, 5)).frequencies
+            (0, 2, 2)
         """
-        return cls(kernel_size)
+        side = kernel_size[0]
+        rings = np.linspace(0, (side - 1) // 2, (side + 1) // 2).tolist()
+        widths = [POINT if r == 0 else 0.4 if r == rings[-1] else 0.6 for r in rings]
+        highest = [2 * r - (r + 1) % 2 for r in rings]
+        frequencies = [int(min(f, 2) if r == side // 2 else f) if r else 0 for r, f in zip(rings, highest, strict=True)]
+        return cls(kernel_size, rings=rings, widths=widths, frequencies=frequencies, fading=False, decay=0)
 
     @classmethod
     def complete(cls, kernel_size: tuple[int, int]) -> Self:
@@ -104,16 +123,17 @@ class Harmonics(Circular):
         offsets = np.arange(side) - (side - 1) / 2
         rings = np.unique(np.hypot(*np.meshgrid(offsets, offsets)).round(9)).tolist()
         widths, frequencies = [width] * len(rings), [0] * len(rings)
-        spanned = cls(kernel_size, rings=rings, widths=widths, frequencies=frequencies).samples()
+        plain = partial(cls, kernel_size, fading=False, decay=0)
+        spanned = plain(rings=rings, widths=widths, frequencies=frequencies).samples()
         for m in range(1, side**2):
             for i in (i for i, ring in enumerate(rings) if ring > 0 and frequencies[i] == m - 1):
-                pair = cls(kernel_size, rings=[rings[i]], widths=[width], frequencies=[m]).samples()[-2:]
+                pair = plain(rings=[rings[i]], widths=[width], frequencies=[m]).samples()[-2:]
                 more = np.concatenate([spanned, pair])
                 if np.linalg.matrix_rank(more, NEW) > np.linalg.matrix_rank(spanned, NEW):
                     frequencies[i], spanned = m, more
-        return cls(kernel_size, rings=rings, widths=widths, frequencies=frequencies)
+        return plain(rings=rings, widths=widths, frequencies=frequencies)
 
-    def _check_lists(self) -> None:
+    def _check(self, max_frequency: int | None) -> None:
         lengths = {len(values) for values in (self.rings, self.widths, self.frequencies)}
         whole = all((integer(f) or 0) >= 0 and integer(f) is not None for f in self.frequencies)
         if len(lengths) != 1 or not self.rings or not whole or min(self.rings) < 0 or min(self.widths) <= 0:
@@ -121,15 +141,22 @@ class Harmonics(Circular):
                 "rings (>= 0), widths (> 0) and frequencies (integers >= 0) have one entry for each ring; got "
                 f"{self.rings}, {self.widths}, {self.frequencies}"
             )
+        if max_frequency is not None and ((bound := integer(max_frequency)) is None or bound < 0):
+            raise ShapeError(f"max_frequency is an integer >= 0; got {max_frequency!r}")
+        if not is_number(self.decay, 0, STEEPEST):
+            raise ShapeError(f"decay is a number from 0 to {STEEPEST}; got {self.decay!r}")
 
     def _seen_parts(self) -> list[tuple[int, int, float]]:
-        """Return (frequency, ring, norm on the pixels) of what pixels see, by frequency and ring."""
+        """Return (frequency, ring, factor) of what pixels see, by frequency and ring."""
         points, parts = self.points(), []
         for m in range(max(self.frequencies) + 1):
             values = self._raw(points, m)  # (rings, 1 or 2, p)
             norms = np.sqrt(np.einsum("rcp,rcp->r", values, values) / values.shape[1])
-            parts += [(m, i, norms[i]) for i, f in enumerate(self.frequencies) if f >= m and norms[i] > UNSEEN]
-        return parts
+            seen = [i for i, f in enumerate(self.frequencies) if f >= m and norms[i] > UNSEEN]
+            parts += [(m, i, (1 + m) ** -self.decay / norms[i]) for i in seen]
+        each = np.array([[2 if m else 1, (1 + m) ** (-2 * self.decay)] for m, _, _ in parts]).reshape(-1, 2)
+        scale = np.sqrt(each[:, 0].sum() / (each[:, 0] @ each[:, 1])) if parts else 1.0
+        return [(m, i, float(factor * scale)) for m, i, factor in parts]
 
     def _raw(self, points: Floats, m: int) -> Floats:
         """Return the rings times the harmonics of frequency m at the points, ``(rings, 1 or 2, p)``."""
@@ -137,6 +164,8 @@ class Harmonics(Circular):
         radius, angle = np.hypot(x, y), np.arctan2(y, x)
         rings, widths = np.array(self.rings)[:, None], np.array(self.widths)[:, None]
         profile = np.exp(-((radius - rings) ** 2) / (2 * widths**2))  # (rings, p)
+        if self.fading:
+            profile = profile * np.maximum(1 - (2 * radius / (self.kernel_size[0] + 1)) ** 2, 0)
         if m == 0:
             return profile[:, None]
         waves = np.stack([np.cos(m * angle), np.sin(m * angle)]) * (radius > 1e-9)  # (2, p)
@@ -144,7 +173,7 @@ class Harmonics(Circular):
 
     def __repr__(self) -> str:
         lists = f"rings={self.rings}, widths={self.widths}, frequencies={self.frequencies}"
-        return f"Harmonics({self.kernel_size}, {lists})"
+        return f"Harmonics({self.kernel_size}, {lists}, fading={self.fading}, decay={self.decay})"
 
     @property
     def waves(self) -> tuple[int, ...]:
@@ -161,7 +190,7 @@ class Harmonics(Circular):
             The values, shape ``(s, p)``.
         """
         raw = [self._raw(points, m) for m in range(max(self.frequencies) + 1)]
-        return np.concatenate([raw[m][ring] / norm for m, ring, norm in self._parts])
+        return np.concatenate([raw[m][ring] * factor for m, ring, factor in self._parts])
 
     def samples(self) -> Floats:
         """Return the functions on the pixels of the window, ``(s, kh*kw)``."""
@@ -176,15 +205,3 @@ def _listed(values: Sequence[float] | None, default: Sequence[float]) -> tuple:
             f"rings, widths and frequencies are lists of numbers with one entry for each ring; got {values!r}"
         )
     return tuple(values)
-
-
-def _default_rings(side: int) -> list[float]:
-    """Return e2cnn's radii; for 2x2 windows, where it has none, the one on which the four pixels lie."""
-    return [math.sqrt(0.5)] if side == 2 else np.linspace(0, (side - 1) // 2, (side + 1) // 2).tolist()
-
-
-def _default_frequency(radius: float, side: int) -> int:
-    """Return the largest frequency of e2cnn's default policy on a ring."""
-    if radius == 0 or side == 2:
-        return round(radius)
-    return int(min(2 * radius, 2 if radius == side // 2 else 2 * radius - (radius + 1) % 2))
