@@ -14,7 +14,7 @@ from benchmarks.deviation import SIDE, Inputs, Protocol, measure, summary
 from benchmarks.files import write_json, write_text
 from benchmarks.peers import PEERS
 from benchmarks.provenance import provenance
-from benchmarks.steerable import BASES, Build, Network, build
+from benchmarks.steerable import ANTIALIASED, BASES, Build, Network, build
 from benchmarks.steerable_e2cnn import build_e2cnn
 from benchmarks.symmetries import SYMMETRIES, Symmetry
 from benchmarks.waves import PlaneWaves
@@ -24,6 +24,7 @@ __all__ = ["add_arguments", "contenders", "markdown", "run"]
 
 GROUPS, KERNELS, DEPTHS, FMAX, SEEDS = ("C8", "C16", "D8", "SO2"), (3, 5, 7, 9), (1, 2, 4), (0.25,), 6
 QUICK = {"groups": ("C4", "C8"), "kernels": (3,), "depths": (1, 2), "seeds": 1}
+NETWORKS = {name: f"{name} rings" for name in BASES} | {ANTIALIASED: "default rings, antialiased"}
 HEADERS = ("group", "kernel", "depth", "fmax")
 KINDS = ("center", "invariant", "field", "exact")
 
@@ -41,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"largest frequency of the images in cycles per pixel, at most 0.5 (default: {_words(FMAX)})",
     )
     parser.add_argument("--seeds", type=int, help=f"draws of the weights (default: {SEEDS})")
-    parser.add_argument("--bases", nargs="*", choices=BASES, default=list(BASES), help="of equiconv (default: all)")
+    parser.add_argument(
+        "--bases", nargs="*", choices=NETWORKS, default=list(BASES), help="of equiconv (default: rings)"
+    )
     parser.add_argument("--peers", choices=PEERS, nargs="*", default=[], help="measure these libraries in the same run")
     parser.add_argument("--quick", action="store_true", help="seconds: shows that it runs, measures little")
     parser.add_argument("--out", type=Path, default=Path("results/equivariance"), help="folder for what is written")
@@ -71,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
     total = len(args.groups) * len(args.fmax) * len(args.kernels) * len(args.depths) * len(builders)
     rows = list(track(_rows(args, builders, protocol), "measuring", total, console=console))
     report = {"command": _command(args), "protocol": vars(protocol), "provenance": provenance(), "rows": rows}
-    write_json(args.out / "equivariance.json", report)
+    write_json(args.out / "equivariance.json", report, compact=True)
     for kind in KINDS:
         write_text(args.out / ("table.md" if kind == "center" else f"{kind}.md"), markdown(rows, kind))
     for name, svg in draw_errors(rows).items():
@@ -84,15 +87,17 @@ def contenders(bases: Sequence[str], peers: Sequence[str]) -> dict[str, Build]:
     """Return what builds the networks, by name.
 
     Args:
-        bases: of equiconv's networks, keys of ``BASES``.
+        bases: of equiconv's networks, of those in ``NETWORKS``.
         peers: other libraries, of those in ``PEERS``.
     """
-    builders: dict[str, Build] = {f"equiconv, {name} rings": partial(_ours, name) for name in bases}
+    builders: dict[str, Build] = {f"equiconv, {NETWORKS[name]}": partial(_ours, name) for name in bases}
     return builders | ({"e2cnn": build_e2cnn} if "e2cnn" in peers else {})
 
 
 def _ours(name: str, symmetry: Symmetry, kernel: int, depth: int) -> Network:
-    return build(symmetry, kernel, depth, BASES[name]((kernel, kernel)))
+    antialiased = name == ANTIALIASED
+    basis = BASES["default" if antialiased else name]((kernel, kernel))
+    return build(symmetry, kernel, depth, basis, antialiased=antialiased)
 
 
 def _rows(args: argparse.Namespace, builders: dict[str, Build], protocol: Protocol) -> Iterator[dict]:

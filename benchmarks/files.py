@@ -16,6 +16,6 @@ def write_text(path: Path | str, text: str) -> None:
     draft.replace(target)
 
 
-def write_json(path: Path | str, obj: object) -> None:
-    """Write JSON, indented; NaN and infinity are refused, because JSON has neither."""
-    write_text(path, json.dumps(obj, indent=1, allow_nan=False) + "\n")
+def write_json(path: Path | str, obj: object, *, compact: bool = False) -> None:
+    """Write JSON, indented unless ``compact``; NaN and infinity are refused, because JSON has neither."""
+    write_text(path, json.dumps(obj, indent=None if compact else 1, allow_nan=False) + "\n")

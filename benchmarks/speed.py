@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,8 +19,9 @@ from benchmarks.files import write_json, write_text
 from benchmarks.peers import PEERS, e2cnn_layer, e2cnn_tasks
 from benchmarks.provenance import provenance
 from equiconv.errors import EquiconvError
-from equiconv.groups import P4, P4M, Cyclic, Dihedral, Group, HueShift, Trivial
+from equiconv.groups import P4, P4M, SO2, Cyclic, Dihedral, Flip, Group, HueShift, Trivial
 from equiconv.layers import GroupConv2d
+from equiconv.models import SteerableCNN, WideResNet
 
 __all__ = ["CASES", "Case", "add_arguments", "measure", "run"]
 
@@ -63,8 +65,8 @@ class Case:
 
     def dense(self) -> nn.Conv2d:
         """Return the ordinary convolution with as many channels and as large a kernel as the expanded layer has."""
-        source = 3 if self.lifting else self.fields * self.group.order
-        return nn.Conv2d(source, self.fields * self.group.order, self.kernel, padding=self.kernel // 2)
+        channels = self.fields * self.group.regular.dim
+        return nn.Conv2d(3 if self.lifting else channels, channels, self.kernel, padding=self.kernel // 2)
 
     @property
     def name(self) -> str:
@@ -90,7 +92,15 @@ CASES = (
     Case(P4M(), 64, kernel=5, harmonics=True),
     Case(Cyclic(16), 32, kernel=7, harmonics=True),
     Case(HueShift(3) * Cyclic(8), 16, kernel=5, harmonics=True),
+    Case(SO2(3), 16, kernel=5, harmonics=True),
 )
+BUILDS: dict[str, Callable[[], nn.Module]] = {
+    "one layer, Dihedral(4): 64 -> 64, 5x5": Case(P4M(), 64, kernel=5, harmonics=True).layer,
+    "one layer, Cyclic(16): 64 -> 64, 7x7": Case(Cyclic(16), 64, kernel=7, harmonics=True).layer,
+    "SteerableCNN, Cyclic(8)": partial(SteerableCNN, Cyclic(8)),
+    "SteerableCNN, SO2(3)": partial(SteerableCNN, SO2(3)),
+    "WideResNet 28-10, Dihedral(8), Dihedral(4), Flip(0)": partial(WideResNet, (Dihedral(8), Dihedral(4), Flip(0))),
+}
 QUICK = tuple(replace(case, fields=4, batch=2, size=9) for case in CASES)
 
 
@@ -113,15 +123,37 @@ def run(args: argparse.Namespace) -> None:
     console = Console()
     cases = QUICK if args.quick else CASES
     rows = [measure(case, args.rounds, args.peers) for case in track(cases, "measuring", console=console)]
+    builds = [] if args.quick else [_build_time(name, make, args.rounds) for name, make in BUILDS.items()]
     command = COMMAND + (f" --peers {' '.join(args.peers)}" if args.peers else "")
     report = {"command": command, "quick": args.quick, "rounds": args.rounds, "provenance": provenance(), "rows": rows}
+    report["builds"] = builds
     write_json(args.out / "speed.json", report)
     note = " (quick: the layers are too small to compare)" if args.quick else ""
     wide = Console(width=max(console.width, WIDE))
     for other, name in [("dense", "nn.Conv2d of the same expanded shape"), *((peer, peer) for peer in args.peers)]:
         write_text(args.out / ("table.md" if other == "dense" else f"{other}.md"), markdown(rows, other))
         wide.print(table(rows, other, f"equiconv beside {name}{note}"))
+    write_text(args.out / "builds.md", builds_markdown(builds))
+    console.print(builds_markdown(builds), markup=False, highlight=False)
     console.print(f"written to {args.out}", highlight=False)
+
+
+def _build_time(name: str, make: Callable[[], nn.Module], rounds: int) -> dict[str, object]:
+    """Return the time to make a layer or a network, initialization included, and its number of parameters."""
+    times = []
+    for _ in range(rounds + 1):
+        start = time.thread_time()
+        module = make()
+        times.append(time.thread_time() - start)
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return {"name": name, "parameters": parameters, "milliseconds": 1000 * statistics.median(times[1:])}
+
+
+def builds_markdown(builds: Sequence[dict]) -> str:
+    """Return the table of the times to build in Markdown."""
+    lines = ["| what | parameters | build |", "| --- | --: | --: |"]
+    lines += [f"| {row['name']} | {row['parameters']:,} | {row['milliseconds']:.0f} ms |" for row in builds]
+    return "\n".join(lines) + "\n"
 
 
 def measure(case: Case, rounds: int, peers: Sequence[str] = ()) -> dict[str, object]:

@@ -9,13 +9,15 @@ from torch import Tensor, nn
 
 from benchmarks.symmetries import Symmetry
 from equiconv.bases import Circular, Harmonics
-from equiconv.layers import GatedActivation, GroupConv2d
+from equiconv.groups import FieldType
+from equiconv.layers import Antialiased, GatedActivation, GroupConv2d, Pointwise
 
-__all__ = ["BASES", "COLORS", "FIELDS", "Build", "Network", "build"]
+__all__ = ["ANTIALIASED", "BASES", "COLORS", "FIELDS", "Build", "Network", "build"]
 
 FIELDS = 4
 COLORS = 3  # channels of the images
 BASES: dict[str, Callable[[tuple[int, int]], Circular]] = {"e2cnn": Harmonics.e2cnn, "default": Harmonics}
+ANTIALIASED = "antialiased"  # the default basis, with activations that do not alias
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Network:
 Build = Callable[[Symmetry, int, int], Network]  # by symmetry, kernel size and depth
 
 
-def build(symmetry: Symmetry, kernel: int, depth: int, basis: Circular) -> Network:
+def build(symmetry: Symmetry, kernel: int, depth: int, basis: Circular, *, antialiased: bool = False) -> Network:
     """Return the network of equiconv: convolutions without bias, and between them ReLU or, between irreps, gates.
 
     Args:
@@ -50,18 +52,16 @@ def build(symmetry: Symmetry, kernel: int, depth: int, basis: Circular) -> Netwo
         kernel: the kernel size.
         depth: the number of convolutions.
         basis: what the kernels are made of.
+        antialiased: whether the nonlinearity acts on a finer grid.
     """
     hidden = FIELDS * symmetry.hidden
     source = COLORS * symmetry.group.trivial
     layers: list[nn.Module] = []
     for layer in range(depth):
-        last = layer == depth - 1
-        activation: nn.Module = nn.Identity() if last else nn.ReLU()
-        target = hidden
-        if not symmetry.hidden.is_permutation and not last:
-            activation = GatedActivation(hidden)
-            target = activation.in_type
-        layers += [GroupConv2d(source, target, kernel, bias=False, basis=basis), activation]
+        activation = _activation(symmetry, hidden, antialiased) if layer < depth - 1 else None
+        target = activation.in_type if activation else hidden
+        layers.append(GroupConv2d(source, target, kernel, bias=False, basis=basis))
+        layers += [activation] if activation else []
         source = hidden
     network = nn.Sequential(*layers)
 
@@ -74,3 +74,9 @@ def build(symmetry: Symmetry, kernel: int, depth: int, basis: Circular) -> Netwo
     rho = torch.from_numpy(np.kron(np.eye(FIELDS), symmetry.rho)).float()
     weights = sum(parameter.numel() for parameter in network.parameters())
     return Network(lambda x: network(x).flatten(1, 2), draw, rho, weights, basis.size, basis.condition)
+
+
+def _activation(symmetry: Symmetry, hidden: FieldType, antialiased: bool) -> Pointwise | GatedActivation | Antialiased:
+    permuted = symmetry.hidden.is_permutation
+    activation: Pointwise | GatedActivation = Pointwise(hidden) if permuted else GatedActivation(hidden)
+    return Antialiased(activation) if antialiased else activation

@@ -98,6 +98,14 @@ def test_default_rings_turn_better_at_the_same_size():
         assert after < before / 2
 
 
+def test_antialiased_activations_err_less():
+    aliased, antialiased = (
+        errors_of("C8", builder(SYMMETRIES["C8"](), 5, 2), 8)[2]["center"][0]
+        for builder in contenders(["default", "antialiased"], []).values()
+    )
+    assert 0 < antialiased < aliased
+
+
 def test_run_writes_all_errors_and_where_they_come_from(tmp_path):
     assert main(["equivariance", "--quick", "--out", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "equivariance.json").read_text())

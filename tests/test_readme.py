@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.speed import CASES, markdown
+from benchmarks.equivariance import markdown as center_errors
+from benchmarks.speed import BUILDS, CASES, builds_markdown, markdown
 from benchmarks.table import markdown_table
 
 ROOT = Path(__file__).parent.parent
@@ -29,11 +30,18 @@ def test_the_tables_follow_from_the_raw_results():
     assert markdown(speed["rows"], "dense") == (RESULTS / "speed.md").read_text()
     assert markdown(speed["rows"], "e2cnn") == (RESULTS / "e2cnn.md").read_text()
     assert [row["name"] for row in speed["rows"]] == [case.name for case in CASES]
+    assert builds_markdown(speed["builds"]) == (RESULTS / "builds.md").read_text()
+    assert [row["name"] for row in speed["builds"]] == list(BUILDS)
     assert not speed["quick"]
+    equivariance = json.loads((RESULTS / "equivariance.json").read_text())
+    assert center_errors(equivariance["rows"], "center") == (RESULTS / "equivariance.md").read_text()
+    for name in ("steerable", "steerable_e2cnn"):
+        steerable = json.loads((RESULTS / f"{name}.json").read_text())
+        assert markdown_table(steerable["summary"]) == (RESULTS / f"{name}.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["compare.json", "speed.json"])
+@pytest.mark.parametrize("name", ["compare", "speed", "equivariance", "steerable", "steerable_e2cnn"])
 def test_results_say_where_they_come_from(name):
-    provenance = json.loads((RESULTS / name).read_text())["provenance"]
+    provenance = json.loads((RESULTS / f"{name}.json").read_text())["provenance"]
     assert len(provenance["commit"]) == 40, "measured on a clean commit"
     assert provenance["versions"]["torch"]
