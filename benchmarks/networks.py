@@ -11,7 +11,7 @@ from equiconv.models import CNN
 
 __all__ = ["BASES", "NETWORK", "check_image_size", "count_parameters", "nearest_width", "network"]
 
-LAYERS = 4
+KERNEL_SIZES = (3, 3, 3, 3)
 BASES: dict[str, Basis] = {
     "auto": "auto",
     "pixels": "pixels",
@@ -21,11 +21,11 @@ BASES: dict[str, Basis] = {
     "derivatives": Derivatives,
 }
 NETWORK = (
-    f"equiconv.models.CNN: {LAYERS} group convolutions, batch norm and ReLU after each, 2x2 max pooling after the "
-    "second; then the maximum over the group, the mean over the plane, and one linear layer. Kernels made of pixels "
-    "are 3x3; others, which turn by any angle, 5x5 with one pixel of padding, so that the maps have the same sizes. On "
-    "continuous groups ReLU acts on samples of functions on the group, the plane is pooled by the mean, and the norm "
-    "of a function stands for its maximum."
+    f"equiconv.models.CNN: {len(KERNEL_SIZES)} group convolutions with kernels {', '.join(map(str, KERNEL_SIZES))}, "
+    "batch norm and ReLU after each, 2x2 max pooling after the second; then the maximum over the group, the mean over "
+    "the plane, and one linear layer. Nothing is padded. Kernels are made of pixels, or of harmonics where the group "
+    "turns by other angles than quarter turns. On continuous groups ReLU acts on samples of functions on the group, "
+    "the plane is pooled by the mean, and the norm of a function stands for its maximum."
 )
 
 
@@ -38,10 +38,7 @@ def network(group: Group, width: int, classes: int, basis: str = "auto") -> CNN:
         classes: the number of classes.
         basis: the name of what kernels are made of, one of ``BASES``.
     """
-    pixels = basis == "pixels" or (basis == "auto" and group.keeps_grid)
-    kernel, padding = (3, 0) if pixels else (5, 1)
-    sizes = (kernel,) * LAYERS
-    return CNN(group, width, classes=classes, kernel_sizes=sizes, padding=padding, basis=BASES[basis])
+    return CNN(group, width, classes=classes, kernel_sizes=KERNEL_SIZES, basis=BASES[basis])
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -178,3 +178,23 @@ def test_tensors_of_another_type(shape):
 def test_a_flip_has_two_irreps():
     assert [irrep.rho[1, 0, 0] for irrep in Flip().irreps] == [1, -1]
     assert len(Trivial().irreps) == 1
+
+
+def test_blocks():
+    group = P4M()
+    induced = P4().irrep(1).induce(group)
+    assert induced.blocks == ((0, 1), (2, 3))
+    assert np.array_equal(induced.of_blocks.rho, group.quotient(P4()).rho)
+    assert group.regular.blocks == tuple((i,) for i in range(8))
+    assert group.vector.blocks == ((0, 1),)
+    total = induced + group.vector + group.trivial
+    assert total.blocks == ((0, 1), (2, 3), (4, 5), (6,))
+    assert total.of_blocks.rho[4].diagonal().tolist() == [0, 0, 1, 1]  # a mirror exchanges the two cosets
+    plain = Representation(group, induced.rho, block=2)
+    assert plain.blocks == induced.blocks
+    assert eval(repr(plain), {"Representation": Representation, "Dihedral": Dihedral}) == plain
+    assert Representation(group, induced.rho) != plain  # one block of four
+    with pytest.raises(FieldTypeError, match="blocks of 3"):
+        Representation(group, induced.rho, block=3)
+    with pytest.raises(FieldTypeError, match="blocks of 1"):
+        Representation(Cyclic(8), Cyclic(8).irrep(1).rho, block=1)

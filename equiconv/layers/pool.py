@@ -78,7 +78,7 @@ class GroupPool(FieldLayer):
             self.over = None
         else:
             if not representation.is_regular:
-                raise FieldTypeError(f"GroupPool over a subgroup needs regular fields; got {in_type!r}")
+                raise FieldTypeError(f"pooling over a subgroup needs regular fields of a finite group; got {in_type!r}")
             self.over = group.subgroup(over)
             super().__init__(in_type, in_type.n * group.quotient(self.over))
             self.add_table("members", np.array(self.over.cosets).T)  # (|H|, cosets)

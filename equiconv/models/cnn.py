@@ -52,7 +52,6 @@ class CNN(nn.Module):
         dropout: the probability to drop a field, in all layers but the pooled one and the last two.
         pool: ``"max"`` or ``"mean"`` over the group before the head; None flattens the group into channels as some
             published networks do, and the logits are not invariant.
-        padding: pixels added on each side by every layer.
         basis: what the kernels are made of, as in ``GroupConv2d``.
 
     On a continuous group the fields are band-limited functions on it: the nonlinearity acts on their samples, the plane
@@ -89,7 +88,6 @@ class CNN(nn.Module):
         factorization: str | None = None,
         dropout: float = 0.0,
         pool: str | None = "max",
-        padding: int = 0,
         basis: Basis = "auto",
     ) -> None:
         super().__init__()
@@ -98,7 +96,7 @@ class CNN(nn.Module):
         image, kept = image_type(groups[0], in_channels), kept_group(groups, dropped_factors)
         self.in_type, self.out_type = image.restrict(kept), classes * kept.trivial
         modules: list[nn.Module] = []
-        make, current = partial(GroupConv2d, padding=padding, basis=basis), image
+        make, current = partial(GroupConv2d, basis=basis), image
         for index, (layer_group, size) in enumerate(zip(groups, kernel_sizes, strict=True)):
             dropped = [] if pool is None else dropped_factors(current.group, layer_group)
             if pool is None and layer_group != current.group:
