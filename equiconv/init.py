@@ -7,16 +7,20 @@ import torch
 from torch import Tensor
 
 from equiconv.errors import FieldTypeError, ShapeError
+from equiconv.groups.values import is_number
 from equiconv.layers import GroupConv2d
+from equiconv.layers.convolution import Convolution
 
 __all__ = ["delta_orthogonal_", "he_normal_"]
 
+LARGEST = 1e6
 
-def he_normal_(conv: GroupConv2d, *, gain: float = 1.0) -> GroupConv2d:
+
+def he_normal_(conv: Convolution, *, gain: float = 1.0) -> Convolution:
     """Draw normal coefficients that keep the variance of white noise, and set the bias to zero.
 
-    With fan_in as in ``GroupConv2d`` the coefficients have the variance gain^2 / fan_in; of factorized ones the spatial
-    part 1 / s, the pointwise part gain^2 s / fan_in, s being the size of the basis.
+    With the fan_in of the layer's docstring, the coefficients have the variance gain^2 / fan_in; of factorized ones
+    the spatial part 1 / s, the pointwise part gain^2 s / fan_in, s being the size of the basis.
 
     Equivariance:
         Coefficients do not change what a layer is equivariant to.
@@ -27,6 +31,9 @@ def he_normal_(conv: GroupConv2d, *, gain: float = 1.0) -> GroupConv2d:
 
     Returns:
         The convolution.
+
+    Raises:
+        FieldTypeError: if it is no convolution of this library, or the gain is no number.
 
     Example:
         >>> from equiconv.groups import Cyclic
@@ -39,7 +46,8 @@ def he_normal_(conv: GroupConv2d, *, gain: float = 1.0) -> GroupConv2d:
         He et al., Delving Deep into Rectifiers (ICCV 2015); generalized by Weiler et al., Learning Steerable Filters
         (CVPR 2018), section 2.3.
     """
-    fan_in = conv.in_type.channels // conv.channel_groups * conv.basis.size
+    _check(conv, Convolution, gain)
+    fan_in = conv.in_type.channels // conv.channel_groups * conv.basis.size * conv.density
     with torch.no_grad():
         if conv.factorization is None:
             conv.weight.normal_(std=gain / math.sqrt(fan_in))
@@ -69,7 +77,7 @@ def delta_orthogonal_(conv: GroupConv2d, *, gain: float = 1.0) -> GroupConv2d:
         The convolution.
 
     Raises:
-        FieldTypeError: if the convolution is factorized.
+        FieldTypeError: if it is no ``GroupConv2d`` or is factorized, or the gain is no number.
         ShapeError: if its basis has no center, as the pixels of an even window.
 
     Example:
@@ -83,6 +91,7 @@ def delta_orthogonal_(conv: GroupConv2d, *, gain: float = 1.0) -> GroupConv2d:
         Xiao et al., Dynamical Isometry and a Mean Field Theory of CNNs (ICML 2018), section 3; for steerable kernels
         Weiler and Cesa (NeurIPS 2019), appendix H.
     """
+    _check(conv, GroupConv2d, gain)
     if conv.factorization is not None:
         raise FieldTypeError(
             f'a delta-orthogonal kernel has free coefficients; got factorization="{conv.factorization}"'
@@ -105,6 +114,13 @@ def delta_orthogonal_(conv: GroupConv2d, *, gain: float = 1.0) -> GroupConv2d:
         if conv.bias is not None:
             conv.bias.zero_()
     return conv
+
+
+def _check(conv: object, kind: type, gain: float) -> None:
+    if not isinstance(conv, kind):
+        raise FieldTypeError(f"this initialization is for {kind.__name__}; got {type(conv).__name__}")
+    if not is_number(gain, -LARGEST, LARGEST):
+        raise FieldTypeError(f"gain is a number, at most {LARGEST:g}; got {gain!r}")
 
 
 def _all_kernels(conv: GroupConv2d) -> Tensor:

@@ -40,10 +40,8 @@ def equivariant_kernels(
 
 
 def _kernels_into(out_rep: Representation, in_rep: Representation, action: Floats) -> Floats:
-    out_irreps, in_irreps = (
-        out_rep.group.irreps,
-        in_rep.group.irreps,
-    )  # equal groups may number their irreps differently
+    # equal groups may number their irreps differently
+    out_irreps, in_irreps = out_rep.group.irreps, in_rep.group.irreps
     out_parts, in_parts = _parts(out_rep), _parts(in_rep)
     pairs = {
         (k, m): _solve_pair(out_irreps[k].rho, in_irreps[m].rho, action)

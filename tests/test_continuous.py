@@ -22,7 +22,7 @@ from equiconv.groups import (
     Trivial,
 )
 from equiconv.groups.irreps import rotations
-from equiconv.layers import FourierActivation, GroupConv2d
+from equiconv.layers import FourierActivation, GroupConv2d, GroupPool
 from equiconv.solve import equivariant_kernels
 from equiconv.testing import assert_equivariant, assert_group_laws, equivariance_error
 
@@ -34,6 +34,7 @@ REASONS = (
     "between pixels",
     "a pointwise function breaks",
     "infinitely many cosets",
+    "to pool over by a group",
 )
 ALWAYS = {
     "lift",
@@ -159,7 +160,7 @@ def test_kernels_turn_by_every_angle(group, basis):
     kernels = equivariant_kernels(target, source, basis.action(group))
     assert len(kernels)
     for angle in np.random.default_rng(1).uniform(0, 7, 4):
-        for mirrored in (False, True) if (group.plane[-1] == ROWS).any() and group.order == 192 else (False,):
+        for mirrored in (False, True) if isinstance(group, O2) else (False,):
             action = np.zeros((basis.size, basis.size))
             start = 0
             for m in basis.waves:
@@ -231,6 +232,12 @@ def test_a_continuous_group_is_not_the_group_of_its_tables():
         (lambda: FourierActivation(SO2().regular, samples=6), FieldTypeError, "more than 6"),
         (lambda: FourierActivation(P4().regular, samples=6), FieldTypeError, "is finite"),
         (lambda: FourierActivation(SO2().irrep(1) + SO2().irrep(1)), FieldTypeError, "2 times"),
+        (lambda: SO2(10**12), GroupError, "at most 1000"),
+        (lambda: SO2().vector.at("x"), GroupError, "finite number"),
+        (lambda: SO2().vector.at(math.nan), GroupError, "finite number"),
+        (lambda: SO2(5).irrep(5).restrict(SO2(3)), GroupError, "same max_frequency"),
+        (lambda: SO2(2).irrep(1).induce(O2(20)), GroupError, "same max_frequency"),
+        (lambda: (SO2() * Cyclic(8)).regular.restrict(Cyclic(8) * Cyclic(8)), GroupError, "not a subgroup"),
         (lambda: SO2(0), GroupError, ">= 1"),
         (lambda: O2(1.5), GroupError, "integer"),
         (lambda: SO2() * SO2(), GroupError, "one continuous factor"),
@@ -272,6 +279,26 @@ def test_every_layer_is_exact_on_the_grid_or_refuses(group, name):
     size = SHAPES.get(name, (8, 7))
     for mode in (True, False):
         assert_equivariant(layer.train(mode), layer.in_type.restrict(part), layer.out_type.restrict(part), size=size)
+
+
+@pytest.mark.parametrize("mode", ["max", "mean"])
+@pytest.mark.parametrize("over", [HueShift(3), SO2(2)], ids=repr)
+def test_pooling_over_a_factor_leaves_functions_on_the_other(over, mode):
+    group = HueShift(3) * SO2(2)
+    pool = GroupPool(2 * group.regular, over=over, mode=mode)
+    (left,) = [factor for factor in group.factors if factor != over]
+    assert pool.out_type.restrict(left) == 2 * left.regular
+    part = group.sampled(12)  # the rotations that are sampled
+    fields, rho = torch.randn(1, 2, 15, 1, 1, dtype=torch.float64), group.regular.restrict(part).rho
+    moved_out = pool.out_type.representation.restrict(part).rho
+    pooled = pool.double()(fields)
+    for g in range(part.order):
+        before = pool(torch.einsum("ij,bnjhw->bnihw", torch.from_numpy(rho[g].copy()), fields))
+        after = torch.einsum("ij,bnjhw->bnihw", torch.from_numpy(moved_out[g].copy()), pooled)
+        torch.testing.assert_close(before, after)
+    constant = torch.zeros(1, 2, 3, 5, 1, 1, dtype=torch.float64)
+    constant[:, :, :, 0] = 1  # a function that is the same everywhere stays so
+    assert pool(constant.flatten(2, 3)).flatten()[0] > 0
 
 
 def test_a_network_may_become_discrete_halfway():

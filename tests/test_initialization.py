@@ -11,7 +11,7 @@ from equiconv.bases import Derivatives, Harmonics
 from equiconv.errors import FieldTypeError, ShapeError
 from equiconv.groups import P4, P4M, SO2, Cyclic, HueShift, Trivial
 from equiconv.init import delta_orthogonal_, he_normal_
-from equiconv.layers import GroupConv2d
+from equiconv.layers import GroupConv2d, GroupConvTranspose2d
 
 GROUPS = [Trivial(), P4(), P4M(), HueShift(3), HueShift(3) * P4()]
 
@@ -135,6 +135,19 @@ def test_delta_orthogonal_with_channel_groups():
     for block in matrix.chunk(2):
         torch.testing.assert_close(block @ block.T, torch.eye(8, dtype=torch.float64))
     assert rest == pytest.approx(0, abs=1e-9)
+
+
+def test_he_normal_of_a_transposed_convolution():
+    conv = he_normal_(GroupConvTranspose2d(16 * P4().regular, 8 * P4().regular, 4, stride=2, padding=1))
+    assert conv(torch.randn(4, *conv.in_type.shape, 12, 12)).square().mean().item() == pytest.approx(1, rel=0.2)
+
+
+@pytest.mark.parametrize("initialize", [he_normal_, delta_orthogonal_])
+def test_initializations_refuse_what_they_do_not_know(initialize):
+    with pytest.raises(FieldTypeError, match="got Conv2d"):
+        initialize(nn.Conv2d(3, 3, 3))
+    with pytest.raises(FieldTypeError, match="gain is a number"):
+        initialize(GroupConv2d(P4().regular, P4().regular, 3), gain="a")
 
 
 def test_centers():

@@ -92,7 +92,9 @@ def test_single_precision_logits_are_invariant_to_a_hundred_thousandth():
 
 
 def test_without_pooling_logits_are_not_invariant():
-    assert equivariance_error(CNN(H, 3, pool=None), size=(28, 28)) > 1e-3
+    net = CNN(H, 3, pool=None)
+    assert net.out_type == 10 * Trivial().trivial
+    assert equivariance_error(net, H.image, 10 * H.trivial, size=(28, 28)) > 1e-3
 
 
 def test_off_the_grid_the_quarter_turns_stay_exact_or_the_size_is_refused():

@@ -174,7 +174,7 @@ def test_delta_orthogonal_initialization():
 def test_colors_are_pooled_over_and_turns_are_not():
     net = WideResNet([H * D8, D4, T], 10, 0.4)
     pools = [module for module in net.modules() if isinstance(module, GroupPool)]
-    assert [pool.over.source for pool in pools] == [H]
+    assert [pool.over for pool in pools] == [H]
     assert net.in_type.group == H
 
 

@@ -11,6 +11,7 @@ import torch
 from samples import CONVOLUTIONS, LAYERS, SHAPES, SOME, trained_cnn
 from torch import nn
 
+from equiconv.errors import FieldTypeError
 from equiconv.groups import P4, P4M, HueShift, Trivial
 from equiconv.layers import (
     FieldBatchNorm,
@@ -21,6 +22,7 @@ from equiconv.layers import (
     NormActivation,
     NormPool,
     SpatialPool,
+    Upsample,
 )
 from equiconv.models import CNN
 from equiconv.testing import assert_equivariant, equivariance_error
@@ -301,3 +303,33 @@ def test_norms_have_a_derivative_at_zero():
     for layer in (NormActivation(2 * P4().vector), NormPool(2 * P4().vector)):
         layer(x).sum().backward()
         assert x.grad.isfinite().all()
+
+
+def test_norms_in_half_precision_neither_vanish_nor_overflow():
+    kind = 1 * P4().irrep(1)
+    for value in (0.0, 1e-4, 300.0):
+        x = torch.full((1, 1, 2, 2, 2), value, dtype=torch.float16)
+        norm = NormPool(kind)(x)
+        assert norm.dtype == torch.float16
+        assert norm.flatten()[0].item() == pytest.approx(value * 2**0.5, rel=1e-2, abs=1e-5)
+        assert NormActivation(kind).half()(x).isfinite().all()
+
+
+def test_the_mean_over_the_group_does_not_depend_on_the_other_parts():
+    ones = torch.ones(1, 1, 6, 1, 1)
+    ones[:, :, 4:] = 7
+    assert GroupPool(P4().regular + P4().irrep(1), mode="mean")(ones).item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FieldBatchNorm(P4().regular, affine="no"),
+        lambda: NormActivation(P4().regular, bias="no"),
+        lambda: Upsample(P4().regular, scale=2, exact="no"),
+        lambda: SpatialPool(P4().regular, 2, exact=0),
+    ],
+)
+def test_flags_are_true_or_false(make):
+    with pytest.raises(FieldTypeError, match="True or False"):
+        make()

@@ -180,6 +180,16 @@ def test_a_flip_has_two_irreps():
     assert len(Trivial().irreps) == 1
 
 
+def test_what_names_a_subgroup_may_be_read_once():
+    rep = Cyclic(4).irrep(0) + Cyclic(4).irrep(1)
+    assert rep.restrict(g for g in [2]) == rep.restrict([2])
+    assert [part.group.order for part in rep.restrict(g for g in [2]).summands] == [2, 2]
+    assert Cyclic(4).quotient(g for g in [2]) == Cyclic(4).quotient([2])
+    for call in (rep.restrict, Cyclic(4).quotient):
+        with pytest.raises(GroupError, match="list of elements"):
+            call(2)
+
+
 def test_blocks():
     group = P4M()
     induced = P4().irrep(1).induce(group)

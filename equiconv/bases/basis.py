@@ -13,6 +13,15 @@ from equiconv.groups.values import integer
 __all__ = ["Circular", "SpatialBasis"]
 
 
+def window_size(kernel_size: tuple[int, int]) -> tuple[int, int]:
+    """Return ``(rows, columns)``, or raise ShapeError unless they are two positive integers."""
+    sizes = [integer(size) for size in kernel_size] if isinstance(kernel_size, (tuple, list)) else []
+    whole = [size for size in sizes if size is not None and size >= 1]
+    if len(sizes) != 2 or len(whole) != 2:
+        raise ShapeError(f"kernel_size is (rows, columns), integers >= 1; got {kernel_size!r}")
+    return whole[0], whole[1]
+
+
 class SpatialBasis(ABC):
     """Span the kernels of one size: ``size`` functions on the window, mixed among themselves by a group.
 
@@ -21,10 +30,7 @@ class SpatialBasis(ABC):
     """
 
     def __init__(self, kernel_size: tuple[int, int]) -> None:
-        sizes = [integer(size) for size in kernel_size] if isinstance(kernel_size, (tuple, list)) else []
-        if len(sizes) != 2 or any(size is None or size < 1 for size in sizes):
-            raise ShapeError(f"kernel_size is (rows, columns), integers >= 1; got {kernel_size!r}")
-        self.kernel_size = kernel_size
+        self.kernel_size = window_size(kernel_size)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.kernel_size})"

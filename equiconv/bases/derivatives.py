@@ -11,6 +11,9 @@ from equiconv.groups.values import integer, is_number
 
 __all__ = ["Derivatives"]
 
+USUAL = 4  # the largest order, unless asked for: higher ones amplify noise
+TINY = 1e-12
+
 
 class Derivatives(Circular):
     """Take partial differential operators: real and imaginary part of ``(d/dx + i d/dy)^m``, times Laplacians.
@@ -24,7 +27,8 @@ class Derivatives(Circular):
 
     Args:
         kernel_size: rows and columns of the window, equal.
-        max_order: the largest order of the operators, from 0 to ``kernel_size - 1``; None takes the latter.
+        max_order: the largest order of the operators, from 0 to ``kernel_size - 1``; None takes the latter, but 4 at
+            most.
         smoothing: the width of the Gaussian, in pixels; None takes finite differences, which are exact on polynomials
             of degree below ``kernel_size`` in each coordinate.
 
@@ -45,8 +49,8 @@ class Derivatives(Circular):
         self, kernel_size: tuple[int, int], *, max_order: int | None = None, smoothing: float | None = None
     ) -> None:
         super().__init__(kernel_size)
-        side = kernel_size[0]
-        order = side - 1 if max_order is None else integer(max_order)
+        side = self.kernel_size[0]
+        order = min(side - 1, USUAL) if max_order is None else integer(max_order)
         if order is None or not 0 <= order < side:
             raise ShapeError(f"a {side}x{side} window holds derivatives of orders 0 to {side - 1}; got {max_order!r}")
         if smoothing is not None and (not is_number(smoothing, 0, math.inf) or not 0 < smoothing < math.inf):
@@ -54,6 +58,8 @@ class Derivatives(Circular):
         self.max_order, self.smoothing = order, smoothing
         parts = [(m, (n - m) // 2) for n in range(order + 1) for m in range(n % 2, n + 1, 2)]
         self._parts = sorted(parts)  # (m, power of the Laplacian)
+        if not all(np.square(stencil).sum() > TINY for stencil in self._stencils()):
+            raise ShapeError(f"smoothing={smoothing!r} is too little: the pixels do not see the Gaussian's derivatives")
 
     def __repr__(self) -> str:
         return f"Derivatives({self.kernel_size}, max_order={self.max_order}, smoothing={self.smoothing})"
@@ -79,7 +85,7 @@ class Derivatives(Circular):
         orders = np.arange(self.max_order + 1)
         if self.smoothing is None:
             values = np.vander(x, side, increasing=True).T  # (power, k)
-            factorials = np.array([math.factorial(n) for n in orders])
+            factorials = np.array([float(math.factorial(n)) for n in orders])
             return np.linalg.solve(values, np.eye(side)[:, orders] * factorials).T
         scaled = x / self.smoothing
         hermite = [np.polynomial.hermite_e.hermeval(scaled, np.eye(self.max_order + 1)[n]) for n in orders]

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from equiconv.bases.basis import Circular
+from equiconv.bases.basis import Circular, window_size
 from equiconv.errors import ShapeError
 from equiconv.groups.laws import Floats
 from equiconv.groups.values import integer, is_number
@@ -69,13 +69,13 @@ class Harmonics(Circular):
         decay: float = 0.5,
     ) -> None:
         super().__init__(kernel_size)
-        side = kernel_size[0]
+        side = self.kernel_size[0]
         count = (side + 1) // 2
         self.rings = _listed(rings, np.linspace(0, (side - 1) / 2, count).tolist())
         self.widths = _listed(widths, [POINT if r == 0 and side % 2 else WIDTH for r in self.rings])
         last = len(self.rings) - 1
         self.frequencies = _listed(frequencies, [i + (i == last and side > 1) for i in range(last + 1)])
-        self.fading, self.decay = bool(fading), decay
+        self.fading, self.decay = fading, decay
         self._check(max_frequency)
         if max_frequency is not None:
             self.frequencies = tuple(min(f, max_frequency) for f in self.frequencies)
@@ -97,7 +97,7 @@ class Harmonics(Circular):
             >>> Harmonics.e2cnn((5, 5)).frequencies
             (0, 2, 2)
         """
-        side = kernel_size[0]
+        side = window_size(kernel_size)[0]
         rings = np.linspace(0, (side - 1) // 2, (side + 1) // 2).tolist()
         widths = [POINT if r == 0 else 0.4 if r == rings[-1] else 0.6 for r in rings]
         highest = [2 * r - (r + 1) % 2 for r in rings]
@@ -106,7 +106,7 @@ class Harmonics(Circular):
 
     @classmethod
     def complete(cls, kernel_size: tuple[int, int]) -> Self:
-        """Return harmonics that span every kernel of the window, as pixels do; for k > 3 a few more than there are.
+        """Return harmonics that span every kernel of the window, as pixels do; but for 1x1 and 3x3 they are a few more.
 
         There is a ring at each distance of a pixel from the center, with the lowest frequencies that are needed. Narrow
         rings and high frequencies turn worse, at angles off the grid, than the usual choice.
@@ -118,7 +118,7 @@ class Harmonics(Circular):
             >>> Harmonics((3, 3)).size, Harmonics.complete((3, 3)).size
             (6, 9)
         """
-        side = kernel_size[0]
+        side = window_size(kernel_size)[0]
         width = 0.4 if side <= 3 else 0.05  # wider rings of larger windows see each other's pixels, and depend
         offsets = np.arange(side) - (side - 1) / 2
         rings = np.unique(np.hypot(*np.meshgrid(offsets, offsets)).round(9)).tolist()
@@ -143,8 +143,10 @@ class Harmonics(Circular):
             )
         if max_frequency is not None and ((bound := integer(max_frequency)) is None or bound < 0):
             raise ShapeError(f"max_frequency is an integer >= 0; got {max_frequency!r}")
-        if not is_number(self.decay, 0, STEEPEST):
-            raise ShapeError(f"decay is a number from 0 to {STEEPEST}; got {self.decay!r}")
+        if not is_number(self.decay, 0, STEEPEST) or not isinstance(self.fading, bool):
+            raise ShapeError(
+                f"decay is a number from 0 to {STEEPEST}, fading True or False; got {self.decay!r} and {self.fading!r}"
+            )
 
     def _seen_parts(self) -> list[tuple[int, int, float]]:
         """Return (frequency, ring, factor) of what pixels see, by frequency and ring."""

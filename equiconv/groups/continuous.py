@@ -10,12 +10,14 @@ from equiconv.groups import irreps
 from equiconv.groups.group import Group
 from equiconv.groups.laws import Floats, Ints, snapped
 from equiconv.groups.plane import Cyclic, Dihedral, Trivial
+from equiconv.groups.quotient import band_limited
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import integer
 
 __all__ = ["O2", "SO2"]
 
 STEPS = 96  # the tables hold multiples of this many rotations: C_2, C_3, C_4, C_6, C_8, C_12, C_16, ... are within
+HIGHEST = 1000
 RESOLVED = 63  # every kernel whose angular frequencies do not exceed this can be used, whatever the irreps
 
 
@@ -65,7 +67,7 @@ class Continuous(Group):
         A field of it holds the Fourier coefficients, irrep after irrep, each as often as its dimension over that of its
         commutant.
         """
-        return self._named(self._band_limited(Trivial()).rho, "regular")
+        return self._named(band_limited(self, Trivial()), "regular")
 
     def coordinates(self, plane: Floats, color: Floats) -> Floats:
         """Return the weights ``(n, order)`` with which the tables interpolate at elements that move as given."""
@@ -95,7 +97,7 @@ class SO2(Continuous):
         max_frequency: the largest frequency of the irreps, at least 1.
 
     Raises:
-        GroupError: if max_frequency is not a positive integer.
+        GroupError: if max_frequency is not an integer from 1 to 1000.
 
     Example:
         >>> import math
@@ -137,7 +139,7 @@ class O2(Continuous):
         max_frequency: the largest frequency of the irreps, at least 1.
 
     Raises:
-        GroupError: if max_frequency is not a positive integer.
+        GroupError: if max_frequency is not an integer from 1 to 1000.
 
     Example:
         >>> from equiconv.groups import O2, SO2
@@ -166,8 +168,8 @@ class O2(Continuous):
 
 def _checked(max_frequency: object, name: str) -> int:
     frequency = integer(max_frequency)
-    if frequency is None or frequency < 1:
-        raise GroupError(f"{name}(max_frequency) needs an integer >= 1; got {max_frequency!r}")
+    if frequency is None or not 1 <= frequency <= HIGHEST:
+        raise GroupError(f"{name}(max_frequency) needs an integer >= 1, at most {HIGHEST}; got {max_frequency!r}")
     return frequency
 
 

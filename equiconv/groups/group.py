@@ -13,6 +13,7 @@ from equiconv.errors import GroupError, ShapeError
 from equiconv.groups import irreps, laws
 from equiconv.groups.laws import Floats, Ints, frozen, snapped
 from equiconv.groups.moves import is_signed_permutation, move_plane
+from equiconv.groups.quotient import band_limited, on_cosets
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import WriteOnce, enclosed, integer
 
@@ -134,7 +135,7 @@ class Group(WriteOnce, ABC):
     @cached_property
     def regular(self) -> Representation:
         """The representation on functions on the group, ``rho(g) e_h = e_gh``."""
-        return self._permutations(self.table, "regular")
+        return self._named(laws.permutation_matrices(self.table), "regular")
 
     @cached_property
     def image(self) -> Representation:
@@ -179,27 +180,12 @@ class Group(WriteOnce, ABC):
         Raises:
             GroupError: if it is not a subgroup.
         """
-        from equiconv.groups.subgroup import has_finite_index  # a subgroup is a group
+        from equiconv.groups.subgroup import as_subgroup, has_finite_index  # a subgroup is a group
 
-        if not has_finite_index(self, subgroup):
-            return self._band_limited(subgroup)
-        part = self.subgroup(subgroup)
-        cosets = np.array(part.cosets)
-        number = np.empty(self.order, np.int64)
-        number[cosets] = np.arange(len(cosets))[:, None]  # number[g]: the coset that holds g
-        return self._permutations(number[self.table[:, cosets[:, 0]]], f"quotient({part.which!r})")
-
-    def _band_limited(self, subgroup: "Group | Iterable[int]") -> Representation:
-        """Return each irrep as often as it occurs in the functions on the cosets of the subgroup."""
-        copies = [
-            irrep.rho
-            for irrep in self.irreps
-            for _ in range(len(irrep.restrict(subgroup).fixed) // irreps.endomorphism_dim(irrep.rho))
-        ]
-        return self._named(irreps.direct_sum(copies), f"quotient({subgroup!r})")
-
-    def _permutations(self, images: Ints, name: str) -> Representation:
-        return self._named(laws.permutation_matrices(images), name)
+        which = as_subgroup(subgroup)
+        if not has_finite_index(self, which):
+            return self._named(band_limited(self, which), f"quotient({which!r})")
+        return self._named(on_cosets(self, which), f"quotient({self.subgroup(which).which!r})")
 
     def coordinates(self, plane: Floats, color: Floats) -> Floats:
         """Return how elements that are given by their action are made of those in the tables.

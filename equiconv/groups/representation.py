@@ -1,5 +1,6 @@
 """Representations."""
 
+import math
 from collections.abc import Iterable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ import numpy as np
 from equiconv.errors import FieldTypeError, GroupError
 from equiconv.groups import irreps
 from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen, permutation_matrices
-from equiconv.groups.values import WriteOnce, enclosed, integer
+from equiconv.groups.values import WriteOnce, enclosed, integer, is_number
 
 if TYPE_CHECKING:
     from equiconv.groups.field_type import FieldType
@@ -177,11 +178,12 @@ class Representation(WriteOnce):
         Raises:
             GroupError: if it is not a subgroup.
         """
-        from equiconv.groups.subgroup import restricted  # a subgroup is a group
+        from equiconv.groups.subgroup import as_subgroup, restricted  # a subgroup is a group
 
-        source, rho = restricted(self.group, subgroup, self.rho)
+        which = as_subgroup(subgroup)
+        source, rho = restricted(self.group, which, self.rho)
         name = f"{enclosed(self)}.restrict({source!r})"
-        summands = tuple(a.restrict(subgroup) for a in self.summands) if len(self.summands) > 1 else ()
+        summands = tuple(a.restrict(which) for a in self.summands) if len(self.summands) > 1 else ()
         return Representation(source, rho, name=name, flat=self.flat, block=self.block, summands=summands)
 
     def induce(self, group: "Group") -> "Representation":
@@ -224,10 +226,13 @@ class Representation(WriteOnce):
             The matrix ``(d, d)``; other factors of the group stay at the identity.
 
         Raises:
-            GroupError: if the group is finite, or has no reflections; take ``rho`` then.
+            GroupError: if the group is finite (take ``rho`` then) or has no reflections, or the angle is not a finite
+                number.
         """
         from equiconv.groups.subgroup import between  # a subgroup is a group
 
+        if not is_number(angle, -math.inf, math.inf) or not math.isfinite(angle):
+            raise GroupError(f"an angle is a finite number in radians; got {angle!r}")
         turn = irreps.rotations(np.array([angle]))[0]
         return np.tensordot(between(self.group, np.diag([1.0, -1.0]) @ turn if mirrored else turn), self.rho, 1)
 

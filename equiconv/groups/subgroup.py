@@ -16,7 +16,8 @@ from equiconv.groups.values import enclosed
 class Subgroup(Group):
     """Hold a subgroup: a group of its own that knows where its elements are in its parent.
 
-    Made by ``Group.subgroup``, which describes the arguments and errors.
+    Made by ``Group.subgroup``, which describes the arguments and errors. Of a continuous group it holds the tables, a
+    finite group; ``source`` is the continuous one.
     """
 
     def __init__(self, parent: Group, which: Group | Iterable[int]) -> None:
@@ -26,11 +27,7 @@ class Subgroup(Group):
             self.which = which
             self.elements = _embedded(parent, which)
         else:
-            if not isinstance(which, Iterable):
-                raise GroupError(
-                    f"a subgroup is given by a list of elements, such as [1], or by a group; got {which!r}"
-                )
-            self.which = [parent.check_element(g) for g in which]
+            self.which = [parent.check_element(g) for g in listed(which)]
             self.elements = laws.closure(parent.table, self.which)
         index = {g: i for i, g in enumerate(self.elements)}
         elements = np.array(self.elements)
@@ -68,12 +65,24 @@ class Subgroup(Group):
         return self.parent.transform_image(x, self.elements[self.check_element(g)])
 
     def _irreps(self) -> list[Floats]:
-        if isinstance(self.which, Group):
+        if isinstance(self.which, Group) and self.which.max_frequency is None:
             return [irrep.rho for irrep in self.which.irreps]
         return super()._irreps()
 
     def __repr__(self) -> str:
         return f"{enclosed(self.parent)}.subgroup({self.which!r})"
+
+
+def as_subgroup(which: Group | Iterable[int]) -> Group | list[int]:
+    """Return what names a subgroup so that it can be read more than once."""
+    return which if isinstance(which, Group) else listed(which)
+
+
+def listed(which: Iterable[int]) -> list[int]:
+    """Return the elements that generate a subgroup, or raise GroupError if they are no list."""
+    if not isinstance(which, Iterable):
+        raise GroupError(f"a subgroup is given by a list of elements, such as [1], or by a group; got {which!r}")
+    return list(which)
 
 
 def has_finite_index(group: Group, which: Group | Iterable[int]) -> bool:
@@ -100,8 +109,13 @@ def inclusion(parent: Group, group: Group) -> Floats:
     Every factor of ``group`` is looked for within one factor of ``parent``: an equal one, else the only one that moves
     plane and colors so; if that fails, within ``parent`` as a whole.
     """
+    if group.max_frequency is not None and group.max_frequency != parent.max_frequency:
+        raise GroupError(
+            f"{group!r} and {parent!r} must have the same max_frequency; got {group.max_frequency} and "
+            f"{parent.max_frequency}"
+        )
     hosts = [_host(parent, factor) for factor in group.factors]
-    if group == parent or None in hosts:
+    if group == parent or None in hosts or _crowded(parent, group, hosts):
         return np.eye(parent.order) if group == parent else _by_action(parent, group)
     parts = np.unravel_index(np.arange(group.order), [factor.order for factor in group.factors])
     weights = np.ones((group.order, 1))
@@ -135,6 +149,12 @@ def _host(parent: Group, factor: Group) -> int | None:
     equal = [place for place, host in enumerate(parent.factors) if host == factor]
     found = equal or [place for place, host in enumerate(parent.factors) if _holds(host, factor)]
     return found[0] if len(found) == 1 else None
+
+
+def _crowded(parent: Group, group: Group, hosts: list[int | None]) -> bool:
+    """Tell whether a factor of ``parent`` was taken for an equal one and for a second one too."""
+    equal = [place for place, factor in zip(hosts, group.factors, strict=True) if parent.factors[place or 0] == factor]
+    return any(hosts.count(place) > 1 for place in equal)
 
 
 def _holds(host: Group, factor: Group) -> bool:

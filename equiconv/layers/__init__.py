@@ -5,11 +5,11 @@ from equiconv.layers.branches import Branches
 from equiconv.layers.color import ColorSpace
 from equiconv.layers.conv import GroupConv2d
 from equiconv.layers.dropout import FieldDropout
-from equiconv.layers.filters import Antialiased, BlurPool, DiskMask
 from equiconv.layers.fourier import FourierActivation
 from equiconv.layers.nonlinear import GatedActivation, NormActivation, NormPool, squash
 from equiconv.layers.norm import FieldBatchNorm, FieldGroupNorm
 from equiconv.layers.pool import GroupPool, Restrict, SubgroupPool
+from equiconv.layers.smoothing import Antialiased, BlurPool, DiskMask
 from equiconv.layers.spatial import AdaptivePool, SpatialPool
 from equiconv.layers.transposed import GroupConvTranspose2d
 from equiconv.layers.upsample import Upsample

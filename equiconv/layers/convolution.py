@@ -12,7 +12,7 @@ from equiconv.groups.field_type import FieldType
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import integer
 from equiconv.kernels import combine, kernel_pipeline
-from equiconv.layers.layer import FieldLayer, full_precision
+from equiconv.layers.layer import FieldLayer, check_flags, full_precision
 from equiconv.layers.window import Size, Window
 
 FACTORIZATIONS = (None, "g", "gc")
@@ -41,8 +41,7 @@ class Convolution(FieldLayer, ABC):
         super().__init__(in_type, out_type)
         group = self.in_type.group
         _check_types(self.in_type, self.out_type, channel_groups)
-        if not isinstance(bias, bool) or not isinstance(exact, bool):
-            raise FieldTypeError(f"bias and exact are True or False; got {bias!r} and {exact!r}")
+        check_flags(type(self).__name__, bias=bias, exact=exact)
         if factorization not in FACTORIZATIONS:
             raise FieldTypeError(f'factorization is None, "g" or "gc"; got {factorization!r}')
         self.window = Window(group, kernel_size, stride=stride, padding=padding, dilation=dilation, exact=exact)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 import torch
@@ -63,7 +64,7 @@ class FourierActivation(FieldLayer):
         super().__init__(in_type, in_type)
         check_function(function, "FourierActivation")
         self.function = function
-        self.rotations = _rotations(self.in_type, samples)
+        self.rotations = sampled_rotations(self.in_type, samples)
         self.add_table("samples", fourier_samples(self.in_type.representation, self.rotations))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,7 +78,7 @@ class FourierActivation(FieldLayer):
         return f"{self.in_type!r}, {shown(self.function)}, samples={self.rotations}"
 
 
-def _rotations(in_type: FieldType, samples: int | None) -> int | None:
+def sampled_rotations(in_type: FieldType, samples: int | None = None) -> int | None:
     """Return how many rotations are sampled; None for a finite group."""
     largest = in_type.group.max_frequency
     count = integer(samples)
@@ -103,6 +104,10 @@ def fourier_samples(representation: Representation, rotations: int | None) -> Fl
         representation = representation.restrict(representation.group.sampled(rotations))
     if representation.is_regular:
         return np.eye(representation.dim)  # the entries are the values themselves
+    factors = representation.group.factors
+    if len(factors) > 1 and representation == representation.group.regular:
+        parts = [fourier_samples(factor.regular, rotations) for factor in factors]
+        return reduce(lambda a, b: np.einsum("gi,hj->ghij", a, b).reshape(len(a) * len(b), -1), parts)
     group, used, columns = representation.group, Counter[int](), []
     indices, basis = representation.decompose()
     for k in indices:

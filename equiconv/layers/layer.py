@@ -40,6 +40,13 @@ def in_format_of(y: Tensor, x: Tensor) -> Tensor:
     return y
 
 
+def check_flags(layer: str, **flags: bool) -> None:
+    """Raise FieldTypeError unless all are True or False."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise FieldTypeError(f"{layer}: {name} is True or False; got {value!r}")
+
+
 def check_function(function: object, layer: str) -> None:
     """Raise FieldTypeError unless ``function`` can be called."""
     if not callable(function):

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from equiconv.groups.field_type import FieldType, as_type
 from equiconv.groups.representation import Representation
-from equiconv.layers.layer import FieldLayer, check_function, shown
+from equiconv.layers.layer import FieldLayer, check_flags, check_function, shown
 from equiconv.layers.parts import Parts
 
 __all__ = ["GatedActivation", "NormActivation", "NormPool", "squash"]
@@ -41,8 +41,12 @@ def squash(norm: Tensor) -> Tensor:
 
 
 def _norms(fields: Tensor, members: Tensor) -> Tensor:
-    """Return the norm of each part of the fields (b, n, d, h, w), ``(b, n, p, h, w)``; members is ``(p, d)``."""
-    squares = members.to(fields.dtype) @ fields.square().flatten(3)  # (b, n, p, h*w)
+    """Return the norm of each part of the fields (b, n, d, h, w), ``(b, n, p, h, w)``; members is ``(p, d)``.
+
+    Of half-precision fields in single precision, in which squares neither vanish nor overflow.
+    """
+    wide = fields if fields.dtype == torch.float64 else fields.float()
+    squares = members.to(wide.dtype) @ wide.square().flatten(3)  # (b, n, p, h*w)
     return (squares + TINY).sqrt().unflatten(3, fields.shape[3:])
 
 
@@ -92,6 +96,7 @@ class NormActivation(FieldLayer):
     ) -> None:
         super().__init__(in_type, in_type)
         check_function(function, "NormActivation")
+        check_flags("NormActivation", bias=bias)
         self.function, self.parts = function, parts
         split = Parts(self.in_type.representation, parts)
         self.add_table("members", split.members)
@@ -104,7 +109,8 @@ class NormActivation(FieldLayer):
         self.settle(x.device)
         norms = _norms(fields, self.members)  # (b, n, p, h, w)
         shifted = norms if self.bias is None else norms - self.bias[:, self.orbits, None, None]
-        return self.laid_out(_spread(self.function(shifted) / norms, self.members) * fields, x)
+        scales = (self.function(shifted) / norms).to(fields.dtype)
+        return self.laid_out(_spread(scales, self.members) * fields, x)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
@@ -195,7 +201,7 @@ class NormPool(FieldLayer):
         """Return the norms of a tensor of ``in_type``."""
         self.settle(x.device)
         norms = _norms(self.in_type.fields(x), self.members)  # (b, n, p, h, w)
-        return self.laid_out(norms, x)
+        return self.laid_out(norms.to(x.dtype), x)
 
     def extra_repr(self) -> str:
         """Return the arguments."""

@@ -10,7 +10,7 @@ from equiconv.groups.field_type import FieldType
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import is_number
 from equiconv.layers.convolution import check_channel_groups
-from equiconv.layers.layer import FieldLayer, full_precision
+from equiconv.layers.layer import FieldLayer, check_flags, full_precision
 
 __all__ = ["FieldBatchNorm", "FieldGroupNorm"]
 
@@ -25,7 +25,8 @@ class FieldNorm(FieldLayer, ABC):
         super().__init__(in_type, in_type)
         if not is_number(eps, 0, 1) or eps == 0:
             raise FieldTypeError(f"{type(self).__name__} needs 0 < eps <= 1; got {eps!r}")
-        self.eps, self.affine = eps, bool(affine)
+        check_flags(type(self).__name__, affine=affine)
+        self.eps, self.affine = eps, affine
         representation, n = self.in_type.representation, self.in_type.n
         self.sizes = representation.sizes
         directions = representation.fixed  # (t, d)

@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equiconv.errors import FieldTypeError
+from equiconv.errors import FieldTypeError, GroupError
 from equiconv.groups.field_type import FieldType, as_type
 from equiconv.groups.group import Group
 from equiconv.groups.laws import left_cosets
 from equiconv.groups.representation import Representation
+from equiconv.groups.subgroup import as_subgroup
+from equiconv.layers.fourier import fourier_samples, sampled_rotations
 from equiconv.layers.layer import FieldLayer
 
 __all__ = ["GroupPool", "Restrict", "SubgroupPool"]
@@ -21,7 +23,8 @@ class GroupPool(FieldLayer):
 
     Equivariance:
         Over the whole group: ``pool(in_type.transform(x, g))`` is ``pool(x)`` with its pixels moved by g. Over a
-        subgroup H: fields on the cosets gH, which move as ``group.quotient(H)``. Exact for every group.
+        subgroup H: fields on the cosets gH, which move as ``group.quotient(H)``. Exact for every finite group; for the
+        maxima of functions on a continuous one, over a subgroup, exact for the elements that are sampled.
 
     Args:
         in_type: fields of permutation representations for the whole group, regular fields for a subgroup. The mean
@@ -53,7 +56,10 @@ class GroupPool(FieldLayer):
     """
 
     average: Tensor
+    back: Tensor
     members: Tensor
+    samples: Tensor
+    over: Group | list[int] | None
 
     def __init__(
         self,
@@ -74,15 +80,32 @@ class GroupPool(FieldLayer):
                 )
             super().__init__(in_type, in_type.n * group.trivial)
             if not representation.is_permutation:
-                self.add_table("average", representation.fixed)
+                fixed = representation.fixed  # (1, d)
+                self.add_table("average", fixed / (fixed**2).sum())
             self.over = None
         else:
-            if not representation.is_regular:
-                raise FieldTypeError(f"pooling over a subgroup needs regular fields of a finite group; got {in_type!r}")
-            self.over = group.subgroup(over)
+            if representation != group.regular:
+                raise FieldTypeError(f"GroupPool over a subgroup needs regular fields; got {in_type!r}")
+            self.over = as_subgroup(over)
             super().__init__(in_type, in_type.n * group.quotient(self.over))
-            self.add_table("members", np.array(self.over.cosets).T)  # (|H|, cosets)
+            self._add_cosets(self.over)
         self.mode = mode
+
+    def _add_cosets(self, over: Group | list[int]) -> None:
+        """Add the members of each coset, or of a continuous group the samples there and the way back from them."""
+        group, rotations = self.in_type.group, sampled_rotations(self.in_type)
+        if rotations is None:
+            self.add_table("members", np.array(group.subgroup(over).cosets).T)  # (|H|, cosets)
+            return
+        if not isinstance(over, Group):
+            raise GroupError(f"name a subgroup of {group!r} to pool over by a group, such as HueShift(3); got {over!r}")
+        part = over.sampled(rotations)
+        cosets = np.array(group.sampled(rotations).subgroup(part).cosets)  # (cosets, |H|)
+        kind = self.out_type.representation
+        values = np.eye(len(cosets)) if kind.is_permutation else fourier_samples(kind, rotations)[cosets[:, 0]]
+        scale = cosets.shape[1] ** (0.5 if kind.is_permutation else 1)
+        self.add_table("samples", fourier_samples(self.in_type.representation, rotations)[cosets.T])  # (|H|, cosets, d)
+        self.add_table("back", scale * values)  # (cosets, d')
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool a tensor of ``in_type``; return a tensor of ``out_type``."""
@@ -91,15 +114,17 @@ class GroupPool(FieldLayer):
         self.settle(x.device)
         if whole and not self.in_type.representation.is_permutation:
             return self.laid_out(torch.einsum("td,bndhw->bnthw", self.average, fields), x)
-        if not whole:
+        continuous = not whole and self.in_type.group.max_frequency is not None
+        if continuous:
+            fields = torch.einsum("kcd,bndhw->bnkchw", self.samples, fields)
+        elif not whole:
             fields = fields[:, :, self.members]  # (b, n, |H|, cosets, h, w)
         pooled = fields.amax(2, keepdim=whole) if self.mode == "max" else fields.mean(2, keepdim=whole)
-        return self.laid_out(pooled, x)
+        return self.laid_out(torch.einsum("cd,bnchw->bndhw", self.back, pooled) if continuous else pooled, x)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
-        over = None if self.over is None else self.over.which
-        return f"{self.in_type!r}, over={over!r}, mode={self.mode!r}"
+        return f"{self.in_type!r}, over={self.over!r}, mode={self.mode!r}"
 
 
 class SubgroupPool(FieldLayer):
@@ -179,7 +204,7 @@ class Restrict(FieldLayer):
 
     Args:
         in_type: any field type.
-        subgroup: in any form that ``group.subgroup`` takes.
+        subgroup: in any form that ``in_type.restrict`` takes.
 
     Attributes:
         out_type: ``in_type.restrict(subgroup)``.
@@ -197,9 +222,8 @@ class Restrict(FieldLayer):
     """
 
     def __init__(self, in_type: FieldType | Representation, subgroup: Group | Iterable[int]) -> None:
-        in_type = as_type(in_type)
-        self.part = in_type.group.subgroup(subgroup)
-        super().__init__(in_type, in_type.restrict(self.part))
+        in_type, self.subgroup = as_type(in_type), as_subgroup(subgroup)
+        super().__init__(in_type, in_type.restrict(self.subgroup))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a tensor of ``in_type`` as it is: a tensor of ``out_type``."""
@@ -208,4 +232,4 @@ class Restrict(FieldLayer):
 
     def extra_repr(self) -> str:
         """Return the arguments."""
-        return f"{self.in_type!r}, {self.part.which!r}"
+        return f"{self.in_type!r}, {self.subgroup!r}"

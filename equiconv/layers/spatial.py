@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from equiconv.errors import ExactnessError, FieldTypeError
 from equiconv.groups.field_type import FieldType
 from equiconv.groups.representation import Representation
-from equiconv.layers.layer import FieldLayer, in_format_of
+from equiconv.layers.layer import FieldLayer, check_flags, in_format_of
 from equiconv.layers.window import Size, Window, check_equal, pair
 
 __all__ = ["AdaptivePool", "SpatialPool"]
@@ -59,9 +59,10 @@ class SpatialPool(FieldLayer):
     ) -> None:
         super().__init__(in_type, in_type)
         _check_mode("SpatialPool", self.in_type, mode)
-        steps = kernel_size if stride is None else stride
+        check_flags("SpatialPool", exact=exact)
+        steps, ends = kernel_size if stride is None else stride, pair(padding, "padding", 0)
         self.mode = mode
-        self.window = Window(self.in_type.group, kernel_size, stride=steps, padding=padding, dilation=1, exact=exact)
+        self.window = Window(self.in_type.group, kernel_size, stride=steps, padding=ends, dilation=1, exact=exact)
         self.window.check_pool()
         _check_grid(self.in_type, exact)
 

@@ -9,7 +9,7 @@ from equiconv.errors import ExactnessError, ShapeError
 from equiconv.groups.field_type import FieldType
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import is_number
-from equiconv.layers.layer import FieldLayer, in_format_of
+from equiconv.layers.layer import FieldLayer, check_flags, in_format_of
 from equiconv.layers.window import Size, check_equal, pair, reversed_axes
 
 __all__ = ["Upsample"]
@@ -67,6 +67,7 @@ class Upsample(FieldLayer):
             raise ShapeError(f"Upsample: mode is one of {', '.join(MODES)}; got {mode!r}")
         self.scale = None if scale is None else _scales(scale)
         self.size = None if size is None else pair(size, "size", 1)
+        check_flags("Upsample", exact=exact)
         self.mode, self.exact = mode, exact
         self.reverses = reversed_axes(group)
         check_equal(group, self.scale, "scale", exact)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from equiconv.bases import Basis
 from equiconv.errors import FieldTypeError, ShapeError
-from equiconv.groups import FieldType, Group
+from equiconv.groups import FieldType, Group, Trivial
 from equiconv.groups.moves import is_signed_permutation
 from equiconv.layers import GroupConv2d, SpatialPool
 from equiconv.models.blocks import (
@@ -94,6 +94,7 @@ class CNN(nn.Module):
         groups = _per_layer(group, kernel_sizes)
         _check_options(factorization, dropout)
         image, kept = image_type(groups[0], in_channels), kept_group(groups, dropped_factors)
+        kept = kept if pool is not None else Trivial()  # flattened fields are not invariant
         self.in_type, self.out_type = image.restrict(kept), classes * kept.trivial
         modules: list[nn.Module] = []
         make, current = partial(GroupConv2d, basis=basis), image

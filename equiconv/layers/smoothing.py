@@ -15,6 +15,7 @@ from equiconv.layers.window import PADDING_MODES, Size, Window
 
 __all__ = ["Antialiased", "BlurPool", "DiskMask"]
 
+STEEPEST = 100.0  # of the Kaiser window
 WIDEST = 1e3  # pixels
 
 
@@ -83,7 +84,8 @@ class BlurPool(FieldLayer):
         ends = (side - 1) // 2 if padding is None else padding
         self.window = Window(self.in_type.group, side, stride=stride, padding=ends, dilation=1, exact=exact)
         self.sigma, self.padding_mode = sigma, padding_mode
-        line = np.exp(-0.5 * ((np.arange(side) - (side - 1) / 2) / sigma) ** 2)
+        exponents = ((np.arange(side) - (side - 1) / 2) / sigma) ** 2
+        line = np.exp(-0.5 * (exponents - exponents.min()))
         blur = np.outer(line, line)
         self.add_table("blur", (blur / blur.sum())[None, None])  # (1, 1, k, k)
 
@@ -206,9 +208,10 @@ class Antialiased(FieldLayer):
             )
         super().__init__(in_type, out_type)
         self.factor, self.radius, self.beta = integer(factor) or 0, integer(radius) or 0, beta
-        if self.factor < 2 or self.radius < 1 or not is_number(beta, 0, WIDEST):
+        if self.factor < 2 or self.radius < 1 or not is_number(beta, 0, STEEPEST):
             raise ShapeError(
-                "Antialiased: factor is an integer >= 2, radius an integer >= 1, beta a number >= 0; got "
+                "Antialiased: factor is an integer >= 2, radius an integer >= 1, beta a number from 0 to "
+                f"{STEEPEST:g}; got "
                 f"{factor!r}, {radius!r}, {beta!r}"
             )
         self.layer = layer

@@ -1,0 +1,30 @@
+"""Functions on the cosets of a subgroup."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from equiconv.groups import irreps
+from equiconv.groups.laws import Floats, permutation_matrices
+
+if TYPE_CHECKING:
+    from equiconv.groups.group import Group
+
+
+def on_cosets(group: "Group", subgroup: "Group | Iterable[int]") -> Floats:
+    """Return how the group permutes the cosets of a subgroup, ordered by their smallest element, ``(order, c, c)``."""
+    cosets = np.array(group.subgroup(subgroup).cosets)
+    number = np.empty(group.order, np.int64)
+    number[cosets] = np.arange(len(cosets))[:, None]  # number[g]: the coset that holds g
+    return permutation_matrices(number[group.table[:, cosets[:, 0]]])
+
+
+def band_limited(group: "Group", subgroup: "Group | Iterable[int]") -> Floats:
+    """Return the sum of all irreps, each as often as it occurs in the functions on the cosets, ``(order, d, d)``."""
+    copies = [
+        irrep.rho
+        for irrep in group.irreps
+        for _ in range(len(irrep.restrict(subgroup).fixed) // irreps.endomorphism_dim(irrep.rho))
+    ]
+    return irreps.direct_sum(copies)
