@@ -174,6 +174,26 @@ def test_kernels_turn_by_every_angle(group, basis):
             np.testing.assert_allclose(moved, np.einsum("po,bois,ri->bprs", out, kernels, back), atol=1e-10)
 
 
+class Faster(Harmonics):
+    """Harmonics that claim to turn as those of the next frequency do."""
+
+    @property
+    def waves(self):
+        return tuple(m + (m > 0) for m in super().waves)
+
+
+def test_kernels_that_turn_too_fast_are_seen():
+    group = SO2(2)
+    for basis in (Harmonics, Faster):
+        layer = GroupConv2d(group.regular, group.vector, 5, bias=False, basis=basis)
+        types = layer.in_type.restrict(P4()), layer.out_type.restrict(P4())
+        if basis is Harmonics:
+            assert_equivariant(layer, *types)
+        else:
+            with pytest.raises(AssertionError, match="not equivariant"):
+                assert_equivariant(layer, *types)
+
+
 @pytest.mark.parametrize("group", [SO2(2), O2(2), HueShift(3) * SO2(1)], ids=repr)
 def test_layers_are_exact_on_the_grid_and_close_elsewhere(group):
     conv = GroupConv2d(2 * group.image, 2 * group.regular, 5)
