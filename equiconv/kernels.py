@@ -2,7 +2,8 @@
 
 Coefficients have the axes ``(o, i, f, s)``: output fields, input fields, input fiber, spatial basis functions. For an
 output of the regular representation the group moves one kernel to all its copies (``OrbitPipeline``); the kernels into
-any other representation are those that the group leaves alone (``SolvedPipeline``).
+any other representation are those that the group leaves alone: entries that it sends to one another are equal
+(``TiedPipeline``), or the solutions of linear equations (``SolvedPipeline``).
 """
 
 from abc import ABC, abstractmethod
@@ -14,7 +15,7 @@ from torch import Tensor
 from equiconv.bases import SpatialBasis
 from equiconv.errors import FieldTypeError
 from equiconv.groups.group import Group
-from equiconv.groups.laws import Floats
+from equiconv.groups.laws import Floats, Ints
 from equiconv.groups.representation import Representation
 from equiconv.solve import equivariant_kernels
 from equiconv.tables import Tables
@@ -122,6 +123,42 @@ def _moved_samples(basis: SpatialBasis, group: Group) -> Floats:
     return np.einsum("gts,tp->gsp", basis.action(group), samples)
 
 
+class TiedPipeline(KernelPipeline):
+    """Share one coefficient among all entries of the kernel that the group sends to one another.
+
+    For an output, a fiber and a plane that are all permuted: quotient and invariant fields, and sums of them.
+    """
+
+    source: Tensor
+
+    def __init__(self, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
+        super().__init__(basis, basis.samples())
+        self.axes = (out_rep.dim, in_rep.dim, basis.size)
+        places = np.arange(np.prod(self.axes)).reshape(self.axes)
+        moves = _permutations(out_rep, in_rep, basis)
+        orbit, before = places.ravel(), None
+        while before is None or not np.array_equal(orbit, before):  # the smallest place that is linked to each
+            before = orbit
+            for g in in_rep.group.generators:
+                moved = places[np.ix_(*(move[g] for move in moves))].ravel()  # where g sends each place
+                orbit = np.minimum(orbit, orbit[moved])
+                np.minimum.at(orbit, moved, orbit)
+        smallest, source = np.unique(orbit, return_inverse=True)
+        self.coefficient_shape = (len(smallest),)
+        self.add_table("source", source)
+
+    def act(self, coefficients: Tensor) -> Tensor:
+        """Return the kernels, ``(o, g, i, f, s)``, g being the entries of an output field."""
+        o, i, _ = coefficients.shape
+        return coefficients[:, :, self.source].view(o, i, *self.axes).transpose(1, 2)  # (o, g, i, f, s)
+
+
+def _permutations(out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> list[Ints]:
+    """Return how output, fiber and plane are permuted, of those that are."""
+    moves = out_rep.permutation, in_rep.permutation, basis.permutation(in_rep.group)
+    return [move for move in moves if move is not None]
+
+
 class SolvedPipeline(KernelPipeline):
     """Combine the kernels that the group leaves alone: the output is any representation."""
 
@@ -161,4 +198,6 @@ def kernel_pipeline(out_rep: Representation, in_rep: Representation, basis: Spat
     """Return the pipeline for kernels from ``in_rep`` to ``out_rep``, representations of one group."""
     if out_rep.is_regular:
         return OrbitPipeline(in_rep, basis)
+    if len(_permutations(out_rep, in_rep, basis)) == 3:
+        return TiedPipeline(out_rep, in_rep, basis)
     return SolvedPipeline(out_rep, in_rep, basis)

@@ -1,5 +1,6 @@
 """Broken implementations. Every check has to reject them; a bug fixed adds one."""
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -195,6 +196,12 @@ def gates_at_the_wrong_blocks():
     return Wrapped(kind, layer.out_type, lambda x, inner: inner(x), layer)
 
 
+def entries_tied_to_the_wrong_ones():
+    conv = GroupConv2d(2 * P4M().regular, 2 * P4M().quotient([4]), 3)
+    conv.pipeline._masters["source"] = np.roll(conv.pipeline._masters["source"], 1)
+    return conv.float()
+
+
 def a_gate_that_is_not_invariant():
     gated = P4().trivial + P4().irrep(1)
     return Wrapped(2 * gated, 2 * P4().irrep(1), lambda x: torch.sigmoid(x[:, :, 2:]) * x[:, :, 1:])
@@ -238,6 +245,7 @@ BROKEN = [
     norms_with_a_threshold_for_each_entry,
     norms_of_the_wrong_entries,
     gates_at_the_wrong_blocks,
+    entries_tied_to_the_wrong_ones,
     a_gate_that_is_not_invariant,
     fourier_samples_at_the_wrong_elements,
     flattened_logits,
