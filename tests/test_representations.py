@@ -208,3 +208,10 @@ def test_blocks():
         Representation(group, induced.rho, block=3)
     with pytest.raises(FieldTypeError, match="blocks of 1"):
         Representation(Cyclic(8), Cyclic(8).irrep(1).rho, block=1)
+
+
+def test_a_pickled_permutation_is_small():
+    rep = (HueShift(4) * Cyclic(32)).regular
+    saved = pickle.dumps(8 * rep)
+    assert pickle.loads(saved) == 8 * rep
+    assert len(saved) < rep.rho.nbytes / 20

@@ -205,8 +205,8 @@ class Group(WriteOnce, ABC):
         same = np.maximum(*(matrices.max((2, 3)) for matrices in apart)) < laws.TOLERANCE  # (n, order)
         for h in np.flatnonzero(same.sum(1) != 1):
             found = np.flatnonzero(same[h]).tolist()
-            reason = f"the elements {found} of {self!r} all act" if found else f"no element of {self!r} acts"
-            raise GroupError(f"{reason} as its element {h}")
+            which = f"the elements {found} of {self!r} all act" if found else f"no element of {self!r} acts"
+            raise GroupError(f"{which} as its element {h}")
         return np.where(same, 1.0, 0.0)
 
     def subgroup(self, which: "Group | Iterable[int]") -> "Subgroup":
@@ -257,9 +257,7 @@ class Group(WriteOnce, ABC):
         if not self.moves_color:
             return moved
         if not x.is_floating_point():
-            raise ShapeError(
-                f"{self!r} mixes colors, which takes floating-point images; got {x.dtype}: x.float() / 255"
-            )
+            raise ShapeError(f"{self!r} mixes colors of floating-point images; got {x.dtype}: x.float() / 255")
         color = torch.tensor(self.color[g].tolist(), dtype=x.dtype, device=x.device)
         return torch.einsum("ij,...jhw->...ihw", color, moved)
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -284,5 +284,10 @@ class Representation(WriteOnce):
 
     def __reduce__(self) -> tuple[object, ...]:
         summands = self.summands if len(self.summands) > 1 else ()
-        rebuild = partial(Representation, name=self._name, flat=self.flat, block=self.block, summands=summands)
-        return rebuild, (self.group, self.rho)
+        rebuild = partial(_rebuilt, name=self._name, flat=self.flat, block=self.block, summands=summands)
+        return rebuild, (self.group, self.rho if self.permutation is None else self.permutation)
+
+
+def _rebuilt(group: "Group", values: Any, **options: Any) -> Representation:
+    """Return the representation of these matrices, or of these permutations, which are far smaller in a file."""
+    return Representation(group, permutation_matrices(values) if values.ndim == 2 else values, **options)
