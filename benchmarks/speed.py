@@ -42,6 +42,7 @@ class Case:
         lifting: whether the input is an RGB image instead.
         kernel: the kernel size.
         harmonics: whether kernels are made of harmonics even where pixels are exact.
+        execution: as for ``GroupConv2d``.
         batch: images in a batch.
         size: rows and columns of the feature map.
     """
@@ -52,6 +53,7 @@ class Case:
     lifting: bool = False
     kernel: int = 3
     harmonics: bool = False
+    execution: str = "dense"
     batch: int = 8
     size: int = 32
 
@@ -61,7 +63,15 @@ class Case:
         target = self.fields * self.group.regular
         padding = self.kernel // 2
         basis = "harmonics" if self.harmonics else "auto"
-        return GroupConv2d(source, target, self.kernel, padding=padding, factorization=self.factorization, basis=basis)
+        return GroupConv2d(
+            source,
+            target,
+            self.kernel,
+            padding=padding,
+            factorization=self.factorization,
+            basis=basis,
+            execution=self.execution,
+        )
 
     def dense(self) -> nn.Conv2d:
         """Return the ordinary convolution with as many channels and as large a kernel as the expanded layer has."""
@@ -74,10 +84,11 @@ class Case:
         source = "image" if self.lifting else str(self.fields)
         kind = f", {self.factorization}" if self.factorization else ""
         size = f", {self.kernel}x{self.kernel} harmonics" if self.harmonics else ""
-        return f"{self.group!r}: {source} -> {self.fields}{kind}{size}"
+        plan = f", {self.execution}, {self.size}x{self.size} images" if self.execution != "dense" else ""
+        return f"{self.group!r}: {source} -> {self.fields}{kind}{size}{plan}"
 
 
-CASES = (
+DENSE = (
     Case(Trivial(), 64),
     Case(HueShift(3), 64),
     Case(HueShift(3), 64, factorization="g"),
@@ -94,6 +105,18 @@ CASES = (
     Case(HueShift(3) * Cyclic(8), 16, kernel=5, harmonics=True),
     Case(SO2(3), 16, kernel=5, harmonics=True),
 )
+FOURIER = tuple(
+    Case(group, fields, execution="fourier", batch=16, size=size)
+    for group, fields, size in (
+        *((HueShift(n), 64, 16) for n in (3, 4, 6, 8)),
+        (HueShift(3) * P4M(), 16, 16),
+        (HueShift(3), 128, 8),
+        (HueShift(8), 128, 8),
+        (HueShift(3), 16, 16),
+        (HueShift(4), 16, 16),
+    )
+)
+CASES = (*DENSE, *FOURIER)
 BUILDS: dict[str, Callable[[], nn.Module]] = {
     "one layer, Dihedral(4): 64 -> 64, 5x5": Case(P4M(), 64, kernel=5, harmonics=True).layer,
     "one layer, Cyclic(16): 64 -> 64, 7x7": Case(Cyclic(16), 64, kernel=7, harmonics=True).layer,
