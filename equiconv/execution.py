@@ -64,14 +64,13 @@ class FourierPlan(Tables):
         self.pipeline = OrbitPipeline(rest.regular, basis)
         self.channel_groups = channel_groups
         n = orders[place]
-        self.singles = 2 - n % 2  # real irreps of dimension 1
-        self.pairs = (n - self.singles) // 2
+        self.dims = (1,) * (2 - n % 2) + (2,) * ((n - 1) // 2)  # of the real irreps
         forth, waves = _fourier(n)
         self.add_table("forth", forth)
         self.add_table("waves", waves)
 
     def kernels(self, coefficients: Tensor) -> list[Tensor]:
-        """Return the kernels of two grouped convolutions: of the irreps of dimension 1, and of those of dimension 2.
+        """Return the kernel of each irrep, ``(o*left*e*right, i*left*e*right, kh, kw)`` for an irrep of dimension e.
 
         Args:
             coefficients: ``(o, i, f, s)`` as the dense kernel has them.
@@ -82,13 +81,8 @@ class FourierPlan(Tables):
         split = coefficients.view(o, i, left, n, right, s)
         spectrum = torch.einsum("kc,oilcrs->koilrs", self.waves, split)  # (n, o, i, left, right, s)
         moved = self.pipeline(spectrum.reshape(n * o, i, left * right, s))  # (n*o*h, i*h, kh, kw)
-        blocks = moved.view(n, self.channel_groups, -1, *moved.shape[1:])  # (n, m, o*h, i*h, kh, kw)
-        found = [blocks[: self.singles].flatten(0, 2)]
-        if self.pairs:
-            real, imaginary = blocks[self.singles :].unflatten(0, (self.pairs, 2)).unbind(1)
-            rows = torch.cat([real, -imaginary], 3), torch.cat([imaginary, real], 3)  # (pairs, m, o*h, 2*i*h, kh, kw)
-            found.append(torch.cat(rows, 2).flatten(0, 2))  # (pairs*m*2*o*h, 2*i*h, kh, kw)
-        return found
+        sizes = n, o, left, right, i, left, right, *moved.shape[2:]
+        return [_real(block) for block in moved.view(sizes).split(self.dims)]
 
     def forward(self, x: Tensor, kernels: list[Tensor], slide: Slide) -> Tensor:
         """Convolve ``x`` (b, i*f, h, w), without bias; return ``(b, o*f, h', w')``.
@@ -99,24 +93,36 @@ class FourierPlan(Tables):
             slide: slides a kernel over a tensor.
         """
         self.settle(x.device)
-        b, m, (left, n, right) = x.shape[0], self.channel_groups, self.sizes
-        forth = self.forth.to(x.dtype)
-        i = x.shape[1] // (left * n * right)
-        fields = x.reshape(b, i, left, n, right, *x.shape[-2:])  # (b, i, left, n, right, h, w)
-        spectrum = torch.einsum("kc,bilcrhw->bkilrhw", forth, fields).flatten(2, 4)  # (b, n, i*h, h, w)
-        single, pairs = spectrum.split((self.singles, 2 * self.pairs), 1)
-        results = [slide(single.flatten(1, 2), kernels[0], self.singles * m).unflatten(1, (self.singles, -1))]
-        if self.pairs:
-            parts = pairs.unflatten(2, (m, -1)).unflatten(1, (self.pairs, 2)).transpose(2, 3)  # (b, pairs, m, 2, ...)
-            y = slide(parts.flatten(1, 4), kernels[1], self.pairs * m)  # (b, pairs*m*2*o*h, h', w')
-            y = y.unflatten(1, (self.pairs, m, 2, -1)).transpose(2, 3)  # (b, pairs, 2, m, o*h, h', w')
-            results.append(y.flatten(3, 4).flatten(1, 2))  # (b, 2*pairs, o*h, h', w')
-        joined = torch.cat(results, 1).unflatten(2, (-1, left, right))  # (b, n, o, left, right, h', w')
-        return torch.einsum("kc,bkolrhw->bolcrhw", forth, joined).flatten(1, 4)
+        (_, n, right), batch = self.sizes, x.shape[0]
+        rows = x.shape[1] // (n * right)  # i * left
+        fields = x.reshape(batch, rows, n, right * x.shape[2] * x.shape[3])
+        matrix, parts = self.forth.to(x.dtype), []
+        for e, forth, kernel in zip(self.dims, matrix.split(self.dims), kernels, strict=True):
+            part = (forth @ fields).view(batch, rows * e * right, *x.shape[2:])  # (b, i*left*e*right, h, w)
+            parts.append(slide(part, kernel, self.channel_groups))  # (b, o*left*e*right, h', w')
+        rows, height, width = parts[0].shape[1] // right, *parts[0].shape[2:]  # rows: o * left
+        pairs = zip(self.dims, parts, strict=True)
+        joined = torch.cat([part.reshape(batch, rows, e, right * height * width) for e, part in pairs], 2)
+        return (matrix.T.to(joined.dtype) @ joined).view(batch, rows * n * right, height, width)
+
+
+def _real(block: Tensor) -> Tensor:
+    """Return the real kernel ``(o*l*e*r, i*l*e*r, kh, kw)`` of an irrep of dimension e.
+
+    Args:
+        block: its real part, and for e = 2 its imaginary part, ``(e, o, l, r, i, l, r, kh, kw)``.
+    """
+    if len(block) == 1:
+        both = block[0]
+    else:
+        real, imaginary = block
+        columns = [torch.stack(pair, 5) for pair in ((real, -imaginary), (imaginary, real))]
+        both = torch.stack(columns, 2).flatten(2, 3).flatten(5, 6)  # (o, l, e*r, i, l, e*r, kh, kw)
+    return both.flatten(3, 5).flatten(0, 2)
 
 
 def _fourier(n: int) -> tuple[Floats, Floats]:
-    """Return the orthogonal real Fourier matrix of fields, and the waves of kernels, both ``(irreps, n)``.
+    """Return the orthogonal real Fourier matrix of fields, and the waves of kernels, both ``(n, n)``, by irrep.
 
     Rows: frequency 0; for even n frequency n/2; then for each frequency between real and imaginary part, of
     ``exp(-2 pi i k c / n)`` for fields and of ``exp(2 pi i k c / n)`` for kernels.
