@@ -70,7 +70,7 @@ class FourierPlan(Tables):
         self.add_table("waves", waves)
 
     def kernels(self, coefficients: Tensor) -> list[Tensor]:
-        """Return the kernel of each irrep, ``(o*left*e*right, i*left*e*right, kh, kw)`` for an irrep of dimension e.
+        """Return the kernel of each irrep, ``(e*o*h, i*h, kh, kw)``: real part, and for dimension e = 2 imaginary part.
 
         Args:
             coefficients: ``(o, i, f, s)`` as the dense kernel has them.
@@ -81,8 +81,8 @@ class FourierPlan(Tables):
         split = coefficients.view(o, i, left, n, right, s)
         spectrum = torch.einsum("kc,oilcrs->koilrs", self.waves, split)  # (n, o, i, left, right, s)
         moved = self.pipeline(spectrum.reshape(n * o, i, left * right, s))  # (n*o*h, i*h, kh, kw)
-        sizes = n, o, left, right, i, left, right, *moved.shape[2:]
-        return [_real(block) for block in moved.view(sizes).split(self.dims)]
+        blocks = moved.view(n, self.channel_groups, -1, *moved.shape[1:])  # (n, m, o*h, i*h, kh, kw)
+        return [block.transpose(0, 1).flatten(0, 2) for block in blocks.split(self.dims)]  # (m*e*o*h, i*h, kh, kw)
 
     def forward(self, x: Tensor, kernels: list[Tensor], slide: Slide) -> Tensor:
         """Convolve ``x`` (b, i*f, h, w), without bias; return ``(b, o*f, h', w')``.
@@ -93,32 +93,34 @@ class FourierPlan(Tables):
             slide: slides a kernel over a tensor.
         """
         self.settle(x.device)
-        (_, n, right), batch = self.sizes, x.shape[0]
+        (_, n, right), (b, _, height, width) = self.sizes, x.shape
         rows = x.shape[1] // (n * right)  # i * left
-        fields = x.reshape(batch, rows, n, right * x.shape[2] * x.shape[3])
-        matrix, parts = self.forth.to(x.dtype), []
-        for e, forth, kernel in zip(self.dims, matrix.split(self.dims), kernels, strict=True):
-            part = (forth @ fields).view(batch, rows * e * right, *x.shape[2:])  # (b, i*left*e*right, h, w)
-            parts.append(slide(part, kernel, self.channel_groups))  # (b, o*left*e*right, h', w')
-        rows, height, width = parts[0].shape[1] // right, *parts[0].shape[2:]  # rows: o * left
-        pairs = zip(self.dims, parts, strict=True)
-        joined = torch.cat([part.reshape(batch, rows, e, right * height * width) for e, part in pairs], 2)
-        return (matrix.T.to(joined.dtype) @ joined).view(batch, rows * n * right, height, width)
+        fields = x.reshape(b, rows, n, right * height * width)
+        spectrum = torch.tensordot(self.forth.to(x.dtype), fields, ([1], [2]))  # (n, b, i*left, right*h*w)
+        spectrum = spectrum.view(n, b, rows * right, height, width)
+        parts = [
+            self._product(slide(part.flatten(0, 1), kernel, self.channel_groups), e)
+            for e, part, kernel in zip(self.dims, spectrum.split(self.dims), kernels, strict=True)
+        ]
+        joined = torch.cat(parts)  # (n, b, o*left*right, h', w')
+        height, width = joined.shape[3:]
+        back = self.forth.T.to(joined.dtype) @ joined.view(n, -1)
+        rows = joined.shape[2] // right  # o * left
+        return back.view(n, b, rows, -1).permute(1, 2, 0, 3).reshape(b, rows * n * right, height, width)
 
+    def _product(self, products: Tensor, e: int) -> Tensor:
+        """Return the complex products of an irrep of dimension e, ``(e, b, o*h, h', w')``, of what was slid over it.
 
-def _real(block: Tensor) -> Tensor:
-    """Return the real kernel ``(o*l*e*r, i*l*e*r, kh, kw)`` of an irrep of dimension e.
-
-    Args:
-        block: its real part, and for e = 2 its imaginary part, ``(e, o, l, r, i, l, r, kh, kw)``.
-    """
-    if len(block) == 1:
-        both = block[0]
-    else:
-        real, imaginary = block
-        columns = [torch.stack(pair, 5) for pair in ((real, -imaginary), (imaginary, real))]
-        both = torch.stack(columns, 2).flatten(2, 3).flatten(5, 6)  # (o, l, e*r, i, l, e*r, kh, kw)
-    return both.flatten(3, 5).flatten(0, 2)
+        Args:
+            products: for e = 2 real and imaginary part of the fields (in the batch) times those of the kernel (in the
+                channels), ``(e*b, m*e*o*h, h', w')``.
+        """
+        if e == 1:
+            return products[None]
+        m, (_, channels, height, width) = self.channel_groups, products.shape
+        four = products.view(e, -1, m, e, channels // (m * e), height, width)  # (e, b, m, e, o*h, h', w')
+        (rr, ri), (ir, ii) = (part.unbind(2) for part in four.unbind(0))  # (b, m, o*h, h', w') each
+        return torch.stack([rr - ii, ri + ir]).flatten(2, 3)
 
 
 def _fourier(n: int) -> tuple[Floats, Floats]:
