@@ -38,8 +38,8 @@ def photometric_factor(group: Group) -> int | None:
 class FourierPlan(Tables):
     """Convolve between regular fields in the Fourier basis of a photometric factor C_n.
 
-    For n = 3 it takes 5 of 9 multiplications, for n = 4 6 of 16, for n = 8 14 of 64: 1 for each real irrep of dimension
-    1, and 4 for each of dimension 2.
+    For n = 3 it takes 4 of 9 multiplications, for n = 4 5 of 16, for n = 8 11 of 64: 1 for each real irrep of dimension
+    1, and 3 for each of dimension 2.
 
     Args:
         group: the group of the fields.
@@ -64,13 +64,13 @@ class FourierPlan(Tables):
         self.pipeline = OrbitPipeline(rest.regular, basis)
         self.channel_groups = channel_groups
         n = orders[place]
-        self.dims = (1,) * (2 - n % 2) + (2,) * ((n - 1) // 2)  # of the real irreps
+        self.singles = 2 - n % 2  # real irreps of dimension 1; the others have dimension 2
         forth, waves = _fourier(n)
         self.add_table("forth", forth)
         self.add_table("waves", waves)
 
     def kernels(self, coefficients: Tensor) -> list[Tensor]:
-        """Return the kernel of each irrep, ``(e*o*h, i*h, kh, kw)``: real part, and for dimension e = 2 imaginary part.
+        """Return the kernels that are slid, each ``(o*h, i*h, kh, kw)``: one for each irrep of dimension 1, then three.
 
         Args:
             coefficients: ``(o, i, f, s)`` as the dense kernel has them.
@@ -81,11 +81,17 @@ class FourierPlan(Tables):
         split = coefficients.view(o, i, left, n, right, s)
         spectrum = torch.einsum("kc,oilcrs->koilrs", self.waves, split)  # (n, o, i, left, right, s)
         moved = self.pipeline(spectrum.reshape(n * o, i, left * right, s))  # (n*o*h, i*h, kh, kw)
-        blocks = moved.view(n, self.channel_groups, -1, *moved.shape[1:])  # (n, m, o*h, i*h, kh, kw)
-        return [block.transpose(0, 1).flatten(0, 2) for block in blocks.split(self.dims)]  # (m*e*o*h, i*h, kh, kw)
+        single, pairs = moved.view(n, -1, *moved.shape[1:]).split((self.singles, n - self.singles))
+        found = list(single.unbind())
+        for real, imaginary in zip(pairs[::2], pairs[1::2], strict=True):
+            found += [real, imaginary - real, imaginary + real]
+        return found
 
     def forward(self, x: Tensor, kernels: list[Tensor], slide: Slide) -> Tensor:
         """Convolve ``x`` (b, i*f, h, w), without bias; return ``(b, o*f, h', w')``.
+
+        A product of complex numbers takes three real ones: ``(a + bi)(c + di)`` is made of ``c (a + b)``, ``a (d - c)``
+        and ``b (d + c)``.
 
         Args:
             x: regular fields, flat.
@@ -93,34 +99,23 @@ class FourierPlan(Tables):
             slide: slides a kernel over a tensor.
         """
         self.settle(x.device)
-        (_, n, right), (b, _, height, width) = self.sizes, x.shape
-        rows = x.shape[1] // (n * right)  # i * left
+        (_, n, right), (b, channels, height, width) = self.sizes, x.shape
+        rows = channels // (n * right)  # i * left
         fields = x.reshape(b, rows, n, right * height * width)
         spectrum = torch.tensordot(self.forth.to(x.dtype), fields, ([1], [2]))  # (n, b, i*left, right*h*w)
-        spectrum = spectrum.view(n, b, rows * right, height, width)
-        parts = [
-            self._product(slide(part.flatten(0, 1), kernel, self.channel_groups), e)
-            for e, part, kernel in zip(self.dims, spectrum.split(self.dims), kernels, strict=True)
-        ]
-        joined = torch.cat(parts)  # (n, b, o*left*right, h', w')
-        height, width = joined.shape[3:]
-        back = self.forth.T.to(joined.dtype) @ joined.view(n, -1)
-        rows = joined.shape[2] // right  # o * left
-        return back.view(n, b, rows, -1).permute(1, 2, 0, 3).reshape(b, rows * n * right, height, width)
-
-    def _product(self, products: Tensor, e: int) -> Tensor:
-        """Return the complex products of an irrep of dimension e, ``(e, b, o*h, h', w')``, of what was slid over it.
-
-        Args:
-            products: for e = 2 real and imaginary part of the fields (in the batch) times those of the kernel (in the
-                channels), ``(e*b, m*e*o*h, h', w')``.
-        """
-        if e == 1:
-            return products[None]
-        m, (_, channels, height, width) = self.channel_groups, products.shape
-        four = products.view(e, -1, m, e, channels // (m * e), height, width)  # (e, b, m, e, o*h, h', w')
-        (rr, ri), (ir, ii) = (part.unbind(2) for part in four.unbind(0))  # (b, m, o*h, h', w') each
-        return torch.stack([rr - ii, ri + ir]).flatten(2, 3)
+        parts = spectrum.view(n, b, rows * right, height, width).unbind()
+        factors = list(parts[: self.singles])
+        for real, imaginary in zip(parts[self.singles :: 2], parts[self.singles + 1 :: 2], strict=True):
+            factors += [real + imaginary, real, imaginary]
+        products = [slide(f, k, self.channel_groups) for f, k in zip(factors, kernels, strict=True)]
+        results = products[: self.singles]
+        for both, one, other in zip(*(products[self.singles + part :: 3] for part in range(3)), strict=True):
+            results += [both - other, both + one]
+        joined = torch.stack(results)  # (n, b, o*left*right, h', w')
+        rows, size = joined.shape[2] // right, right * joined.shape[3] * joined.shape[4]  # rows: o * left
+        back = self.forth.T.to(joined.dtype) @ joined.view(n, b * rows * size)
+        y = back.view(n, b, rows, size).permute(1, 2, 0, 3)  # (b, o*left, n, right*h'*w')
+        return y.reshape(b, rows * n * right, *joined.shape[3:])
 
 
 def _fourier(n: int) -> tuple[Floats, Floats]:

@@ -61,7 +61,7 @@ def test_same_function_and_gradients(group, name):
         results.append((y, *gradients))
     for dense, fourier in zip(*results, strict=True):
         assert dense.shape == fourier.shape
-        torch.testing.assert_close(fourier, dense, rtol=1e-10, atol=1e-10 * dense.abs().max().item())
+        torch.testing.assert_close(fourier, dense, rtol=1e-12, atol=1e-12 * dense.abs().max().item())
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=repr)

@@ -47,7 +47,7 @@ class GroupConv2d(Convolution):
         exact: refuse settings that lose equivariance; False lets them pass.
         execution: how the same function is computed: ``"dense"``, one ordinary convolution; or ``"fourier"``, one for
             each irrep of a factor that moves colors only, such as ``HueShift(n)``, between regular fields: for n = 3
-            with 5 of 9 multiplications, for n = 8 with 14 of 64.
+            with 4 of 9 multiplications, for n = 8 with 11 of 64.
 
     Shapes:
         Input: a tensor of ``in_type``, ``(B, n, d, H, W)``, or ``(B, n*d, H, W)`` if it is flat (images, invariants).
