@@ -6,7 +6,7 @@ of its elements.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import mul
 
@@ -87,7 +87,7 @@ class FourierPlan(Tables):
             found += [real, imaginary - real, imaginary + real]
         return found
 
-    def forward(self, x: Tensor, kernels: list[Tensor], slide: Slide) -> Tensor:
+    def forward(self, x: Tensor, kernels: Sequence[Tensor], slide: Slide) -> Tensor:
         """Convolve ``x`` (b, i*f, h, w), without bias; return ``(b, o*f, h', w')``.
 
         A product of complex numbers takes three real ones: ``(a + bi)(c + di)`` is made of ``c (a + b)``, ``a (d - c)``

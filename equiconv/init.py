@@ -47,13 +47,12 @@ def he_normal_(conv: Convolution, *, gain: float = 1.0) -> Convolution:
         (CVPR 2018), section 2.3.
     """
     _check(conv, Convolution, gain)
-    fan_in = conv.in_type.channels // conv.channel_groups * conv.basis.size * conv.density
     with torch.no_grad():
         if conv.factorization is None:
-            conv.weight.normal_(std=gain / math.sqrt(fan_in))
+            conv.weight.normal_(std=gain / math.sqrt(conv.fan_in))
         else:
             conv.spatial.normal_(std=1 / math.sqrt(conv.basis.size))
-            conv.pointwise.normal_(std=gain * math.sqrt(conv.basis.size / fan_in))
+            conv.pointwise.normal_(std=gain * math.sqrt(conv.basis.size / conv.fan_in))
         if conv.bias is not None:
             conv.bias.zero_()
     return conv

@@ -7,6 +7,7 @@ any other representation are those that the group leaves alone: entries that it 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -131,15 +132,14 @@ class TiedPipeline(KernelPipeline):
 
     source: Tensor
 
-    def __init__(self, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
+    def __init__(self, moves: Sequence[Ints], generators: Sequence[int], basis: SpatialBasis) -> None:
         super().__init__(basis, basis.samples())
-        self.axes = (out_rep.dim, in_rep.dim, basis.size)
+        self.axes = tuple(move.shape[1] for move in moves)  # output, fiber and plane
         places = np.arange(np.prod(self.axes)).reshape(self.axes)
-        moves = _permutations(out_rep, in_rep, basis)
         orbit, before = places.ravel(), None
         while before is None or not np.array_equal(orbit, before):  # the smallest place that is linked to each
             before = orbit
-            for g in in_rep.group.generators:
+            for g in generators:
                 moved = places[np.ix_(*(move[g] for move in moves))].ravel()  # where g sends each place
                 orbit = np.minimum(orbit, orbit[moved])
                 np.minimum.at(orbit, moved, orbit)
@@ -151,12 +151,6 @@ class TiedPipeline(KernelPipeline):
         """Return the kernels, ``(o, g, i, f, s)``, g being the entries of an output field."""
         o, i, _ = coefficients.shape
         return coefficients[:, :, self.source].view(o, i, *self.axes).transpose(1, 2)  # (o, g, i, f, s)
-
-
-def _permutations(out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> list[Ints]:
-    """Return how output, fiber and plane are permuted, of those that are."""
-    moves = out_rep.permutation, in_rep.permutation, basis.permutation(in_rep.group)
-    return [move for move in moves if move is not None]
 
 
 class SolvedPipeline(KernelPipeline):
@@ -198,6 +192,8 @@ def kernel_pipeline(out_rep: Representation, in_rep: Representation, basis: Spat
     """Return the pipeline for kernels from ``in_rep`` to ``out_rep``, representations of one group."""
     if out_rep.is_regular:
         return OrbitPipeline(in_rep, basis)
-    if len(_permutations(out_rep, in_rep, basis)) == 3:
-        return TiedPipeline(out_rep, in_rep, basis)
+    moves = out_rep.permutation, in_rep.permutation, basis.permutation(in_rep.group)
+    permuted = [move for move in moves if move is not None]
+    if len(permuted) == len(moves):
+        return TiedPipeline(permuted, in_rep.group.generators, basis)
     return SolvedPipeline(out_rep, in_rep, basis)

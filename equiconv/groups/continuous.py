@@ -8,7 +8,7 @@ import numpy as np
 from equiconv.errors import GroupError, ShapeError
 from equiconv.groups import irreps
 from equiconv.groups.group import Group
-from equiconv.groups.laws import Floats, Ints, snapped
+from equiconv.groups.laws import Floats, snapped
 from equiconv.groups.plane import Cyclic, Dihedral, Trivial
 from equiconv.groups.quotient import band_limited
 from equiconv.groups.representation import Representation
@@ -28,9 +28,15 @@ class Continuous(Group):
     band-limited: an integral over the group is a mean over the tables, and ``representation.at`` interpolates exactly.
     """
 
-    def __init__(self, max_frequency: int, table: Ints, plane: Floats) -> None:
-        self._max_frequency = max_frequency
-        super().__init__(table, plane=plane)
+    def __init__(self, max_frequency: int = 3) -> None:
+        frequency = integer(max_frequency)
+        if frequency is None or not 1 <= frequency <= HIGHEST:
+            raise GroupError(
+                f"{type(self).__name__}(max_frequency) needs an integer >= 1, at most {HIGHEST}; got {max_frequency!r}"
+            )
+        self._max_frequency = frequency
+        finite = self.sampled(self.steps)
+        super().__init__(finite.table, plane=finite.plane)
 
     @property
     def arguments(self) -> tuple[object, ...]:
@@ -45,7 +51,7 @@ class Continuous(Group):
     @property
     def steps(self) -> int:
         """The number of rotations in the tables."""
-        return _steps(self._max_frequency)
+        return STEPS * -(-(2 * self._max_frequency + RESOLVED + 1) // STEPS)
 
     @property
     def connected(self) -> tuple[int, ...]:
@@ -114,10 +120,6 @@ class SO2(Continuous):
         Worrall et al., Harmonic Networks (CVPR 2017); Weiler and Cesa (NeurIPS 2019), section 2.5 and appendix F.
     """
 
-    def __init__(self, max_frequency: int = 3) -> None:
-        n = _steps(_checked(max_frequency, "SO2"))
-        super().__init__(int(max_frequency), irreps.cyclic_table(n), irreps.rotations(2 * np.pi * np.arange(n) / n))
-
     def _irreps(self) -> list[Floats]:
         return irreps.cyclic_irreps(self.steps)[: self.max_frequency + 1]
 
@@ -152,30 +154,12 @@ class O2(Continuous):
         Weiler and Cesa, General E(2)-Equivariant Steerable CNNs (NeurIPS 2019), section 2.5 and appendix F.
     """
 
-    def __init__(self, max_frequency: int = 3) -> None:
-        n = _steps(_checked(max_frequency, "O2"))
-        turns = irreps.rotations(2 * np.pi * np.arange(n) / n)
-        plane = np.concatenate([turns, np.diag([1.0, -1.0]) @ turns])
-        super().__init__(int(max_frequency), irreps.dihedral_table(n), plane)
-
     def _irreps(self) -> list[Floats]:
         return irreps.dihedral_irreps(self.steps)[: self.max_frequency + 2]
 
     def sampled(self, n: int) -> Group:
         """Return ``Dihedral(n)``."""
         return Dihedral(n)
-
-
-def _checked(max_frequency: object, name: str) -> int:
-    frequency = integer(max_frequency)
-    if frequency is None or not 1 <= frequency <= HIGHEST:
-        raise GroupError(f"{name}(max_frequency) needs an integer >= 1, at most {HIGHEST}; got {max_frequency!r}")
-    return frequency
-
-
-def _steps(max_frequency: int) -> int:
-    """Return how many rotations resolve kernels between irreps of these frequencies."""
-    return STEPS * -(-(2 * max_frequency + RESOLVED + 1) // STEPS)
 
 
 def _interpolation(angles: Floats, steps: int) -> Floats:

@@ -185,7 +185,8 @@ class Group(WriteOnce, ABC):
         which = as_subgroup(subgroup)
         if not has_finite_index(self, which):
             return self._named(band_limited(self, which), f"quotient({which!r})")
-        return self._named(on_cosets(self, which), f"quotient({self.subgroup(which).which!r})")
+        part = self.subgroup(which)
+        return self._named(on_cosets(part), f"quotient({part.which!r})")
 
     def coordinates(self, plane: Floats, color: Floats) -> Floats:
         """Return how elements that are given by their action are made of those in the tables.

@@ -10,11 +10,12 @@ from equiconv.groups.laws import Floats, permutation_matrices
 
 if TYPE_CHECKING:
     from equiconv.groups.group import Group
+    from equiconv.groups.subgroup import Subgroup
 
 
-def on_cosets(group: "Group", subgroup: "Group | Iterable[int]") -> Floats:
-    """Return how the group permutes the cosets of a subgroup, ordered by their smallest element, ``(order, c, c)``."""
-    cosets = np.array(group.subgroup(subgroup).cosets)
+def on_cosets(part: "Subgroup") -> Floats:
+    """Return how a group permutes the cosets of a subgroup, ordered by their smallest element, ``(order, c, c)``."""
+    group, cosets = part.parent, np.array(part.cosets)
     number = np.empty(group.order, np.int64)
     number[cosets] = np.arange(len(cosets))[:, None]  # number[g]: the coset that holds g
     return permutation_matrices(number[group.table[:, cosets[:, 0]]])

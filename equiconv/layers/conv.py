@@ -1,5 +1,7 @@
 """The one convolution."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from equiconv.bases import Basis
@@ -9,7 +11,7 @@ from equiconv.groups.field_type import FieldType
 from equiconv.groups.representation import Representation
 from equiconv.kernels import OrbitPipeline
 from equiconv.layers.convolution import Convolution
-from equiconv.layers.layer import full_precision, in_format_of
+from equiconv.layers.layer import in_format_of
 from equiconv.layers.window import PADDING_MODES, Size
 
 __all__ = ["GroupConv2d"]
@@ -128,24 +130,20 @@ class GroupConv2d(Convolution):
             )
         return FourierPlan(group, self.basis, self.channel_groups)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve a tensor of ``in_type``; return a tensor of ``out_type``."""
+    def kernels(self) -> Sequence[Tensor]:
+        """Return the dense kernel, or those of the plan."""
+        return super().kernels() if self.plan is None else self.plan.kernels(self.coefficients())
+
+    def convolve(self, x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None) -> Tensor:
+        """Slide what ``kernels`` returned over ``x`` (b, i*f, h, w); return ``(b, o*g, h', w')``."""
         if self.plan is None:
-            return super().forward(x)
-        x = self.in_type.flatten(x)  # (b, i*f, h, w)
-        self.settle(x.device)
-        with full_precision(x):  # the kernels are made in the precision of the weights
-            kernels, bias = self.plan.kernels(self.coefficients()), self.expanded_bias()
-        y = self.plan(x, kernels, self._slide)  # (b, o*f, h', w')
+            return self.window.convolve(x, kernels[0], bias, self.padding_mode, self.channel_groups)
+        y = self.plan(x, kernels, self._slide)
         y = y if bias is None else y + bias.to(y.dtype)[:, None, None]
-        return self.out_type.unflatten(in_format_of(y, x))
+        return in_format_of(y, x)
 
     def _slide(self, x: Tensor, kernel: Tensor, channel_groups: int) -> Tensor:
         return self.window.convolve(x, kernel, None, self.padding_mode, channel_groups)
-
-    def convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-        """Convolve ``x`` (b, i*f, h, w) with a kernel ``(o*g, i*f, kh, kw)``; return ``(b, o*g, h', w')``."""
-        return self.window.convolve(x, kernel, bias, self.padding_mode, self.channel_groups)
 
     def extra_repr(self) -> str:
         """Return the arguments."""

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -58,9 +59,14 @@ class Convolution(FieldLayer, ABC):
     def density(self) -> float:
         """The part of the kernel's pixels that meet a pixel of the input, for one pixel of the output."""
 
+    @property
+    def fan_in(self) -> float:
+        """The number of coefficients that meet in an output, on average."""
+        return self.in_type.channels // self.channel_groups * self.basis.size * self.density
+
     @abstractmethod
-    def convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-        """Slide the kernel ``(o*g, i*f, kh, kw)`` over ``x`` (b, i*f, h, w); return ``(b, o*g, h', w')``."""
+    def convolve(self, x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None) -> Tensor:
+        """Slide what ``kernels`` returned over ``x`` (b, i*f, h, w); return ``(b, o*g, h', w')``."""
 
     def _make_parameters(self) -> None:
         o, i, shape = self.out_type.n, self.in_type.n // self.channel_groups, self.pipeline.coefficient_shape
@@ -86,8 +92,7 @@ class Convolution(FieldLayer, ABC):
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew; the class docstring states the formula."""
-        fan_in = self.in_type.channels // self.channel_groups * self.basis.size * self.density
-        bound = 1 / math.sqrt(fan_in)
+        bound = 1 / math.sqrt(self.fan_in)
         with torch.no_grad():
             if self.factorization is None:
                 self.weight.uniform_(-bound, bound)
@@ -106,6 +111,10 @@ class Convolution(FieldLayer, ABC):
         """Return the kernel of the one convolution that this layer is, ``(o*g, i*f, kh, kw)``."""
         return self.pipeline(self.coefficients())
 
+    def kernels(self) -> Sequence[Tensor]:
+        """Return the kernels that are slid: that one, unless an execution plan has others."""
+        return (self.kernel(),)
+
     def expanded_bias(self) -> Tensor | None:
         """Return the bias of every output channel, ``(o*g,)``, or None."""
         return None if self.bias is None else (self.bias @ self.directions).flatten()  # (o, t) @ (t, g)
@@ -114,9 +123,9 @@ class Convolution(FieldLayer, ABC):
         """Convolve a tensor of ``in_type``; return a tensor of ``out_type``."""
         x = self.in_type.flatten(x)  # (b, i*f, h, w)
         self.settle(x.device)
-        with full_precision(x):  # the kernel is made in the precision of the weights
-            kernel, bias = self.kernel(), self.expanded_bias()
-        return self.out_type.unflatten(self.convolve(x, kernel, bias))
+        with full_precision(x):  # kernels are made in the precision of the weights
+            kernels, bias = self.kernels(), self.expanded_bias()
+        return self.out_type.unflatten(self.convolve(x, kernels, bias))
 
 
 def _check_types(in_type: FieldType, out_type: FieldType, channel_groups: int) -> None:

@@ -100,10 +100,9 @@ class BlurPool(FieldLayer):
     def extra_repr(self) -> str:
         """Return the arguments."""
         window = self.window
-        padding = tuple(before for before, _ in window.padding)
         return (
             f"{self.in_type!r}, sigma={self.sigma}, stride={window.stride}, kernel_size={window.kernel[0]}, "
-            f"padding={padding}, padding_mode={self.padding_mode!r}, exact={window.exact}"
+            f"padding={window.shown_padding!r}, padding_mode={self.padding_mode!r}, exact={window.exact}"
         )
 
 

@@ -81,10 +81,9 @@ class SpatialPool(FieldLayer):
     def extra_repr(self) -> str:
         """Return the arguments."""
         window = self.window
-        padding = tuple(before for before, _ in window.padding)
         return (
-            f"{self.in_type!r}, {window.kernel}, stride={window.stride}, padding={padding}, mode={self.mode!r}, "
-            f"exact={window.exact}"
+            f"{self.in_type!r}, {window.kernel}, stride={window.stride}, padding={window.shown_padding!r}, "
+            f"mode={self.mode!r}, exact={window.exact}"
         )
 
 

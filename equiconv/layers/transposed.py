@@ -1,5 +1,7 @@
 """The transposed convolution."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from equiconv.bases import Basis
@@ -117,8 +119,9 @@ class GroupConvTranspose2d(Convolution):
         check_equal(group, more, "output_padding", window.exact)
         return more
 
-    def convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-        """Spread ``x`` (b, i*f, h, w) by a kernel ``(o*g, i*f, kh, kw)``; return ``(b, o*g, h', w')``."""
+    def convolve(self, x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None) -> Tensor:
+        """Spread ``x`` (b, i*f, h, w) by the kernel ``(o*g, i*f, kh, kw)``; return ``(b, o*g, h', w')``."""
+        (kernel,) = kernels
         blocks = kernel.unflatten(0, (self.channel_groups, -1)).transpose(1, 2)  # (groups, i*f, o*g / groups, kh, kw)
         turned = blocks.flatten(0, 1).flip((-2, -1))  # from output minus input to input minus output
         y = self.window.spread(x, turned, bias, self.output_padding, self.channel_groups)

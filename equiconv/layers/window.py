@@ -156,7 +156,11 @@ class Window:
         padded = F.pad(x, (left, right, above, below), mode="constant" if mode == "zeros" else mode)
         return in_format_of(padded, x)
 
-    def __repr__(self) -> str:
+    @property
+    def shown_padding(self) -> tuple[int, int] | str:
+        """The padding as an argument that gives it."""
         (above, below), (left, right) = self.padding
-        padding = (above, left) if (above, left) == (below, right) else "same"
-        return f"{self.kernel}, stride={self.stride}, padding={padding!r}, dilation={self.dilation}"
+        return (above, left) if (above, left) == (below, right) else "same"
+
+    def __repr__(self) -> str:
+        return f"{self.kernel}, stride={self.stride}, padding={self.shown_padding!r}, dilation={self.dilation}"
