@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -7,3 +8,19 @@ torch.set_num_threads(1)  # the tests run side by side
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder of images: 3 classes of 10, told apart by a bright corner-to-corner pattern."""
+    from PIL import Image  # of the benchmarks; most tests do without
+
+    root = tmp_path_factory.mktemp("images")
+    generator = np.random.default_rng(0)
+    for label in range(3):
+        (root / f"class{label}").mkdir()
+        for index in range(10):
+            pixels = generator.integers(0, 80, (20, 24, 3), dtype=np.uint8)
+            pixels[4 : 8 + 4 * label, 6:12, 0] = 255
+            Image.fromarray(pixels).save(root / f"class{label}" / f"{index}.png")
+    return root

@@ -1,5 +1,6 @@
 """The lists that every test runs over: a new group or layer adds one entry and inherits the battery."""
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -180,6 +181,17 @@ SHAPES = {  # where (8, 7) is not symmetric
     **dict.fromkeys(["strided", "spatial max", "spatial mean", "blur"], (9, 7)),
     "blur of even size": (8, 6),
 }
+
+
+def check_copies(make: Callable[[], nn.Module], *shape: int) -> None:
+    """Train-mode statistics are seen once; a network with the same state, and a deep copy, then compute the same."""
+    net, other = make(), make()
+    net(torch.rand(3, *shape))
+    other.load_state_dict(net.state_dict())
+    x = torch.rand(2, *shape)
+    expected = net.eval()(x)
+    assert torch.equal(other.eval()(x), expected)
+    assert torch.equal(copy.deepcopy(net)(x), expected)
 
 
 def trained_cnn(group: Group) -> CNN:

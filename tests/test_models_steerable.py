@@ -1,9 +1,8 @@
 """The steerable network of the rotated digits: published sizes, invariance, and its options."""
 
-import copy
-
 import pytest
 import torch
+from samples import check_copies
 
 from equiconv.bases import Derivatives, Harmonics
 from equiconv.errors import ExactnessError, FieldTypeError, GroupError, ShapeError
@@ -135,14 +134,7 @@ def test_sizes_that_lose_equivariance():
 
 
 def test_copies_and_states():
-    net = SteerableCNN([O2(1)] * 3 + [Cyclic(4)] * 3, 0.05)
-    net(torch.rand(3, 1, 29, 29))
-    other = SteerableCNN([O2(1)] * 3 + [Cyclic(4)] * 3, 0.05)
-    other.load_state_dict(net.state_dict())
-    x = torch.rand(2, 1, 29, 29)
-    expected = net.eval()(x)
-    assert torch.equal(other.eval()(x), expected)
-    assert torch.equal(copy.deepcopy(net)(x), expected)
+    check_copies(lambda: SteerableCNN([O2(1)] * 3 + [Cyclic(4)] * 3, 0.05), 1, 29, 29)
 
 
 @pytest.mark.parametrize(

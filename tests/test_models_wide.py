@@ -1,11 +1,11 @@
 """The wide residual network: published sizes, invariance, and its options."""
 
-import copy
 import math
 import time
 
 import pytest
 import torch
+from samples import check_copies
 from torch import nn
 
 from equiconv.bases import Harmonics
@@ -197,14 +197,7 @@ def test_every_argument_has_an_effect():
 
 
 def test_copies_and_states():
-    net = WideResNet([D8, D4, F], 10, 0.4)
-    net(torch.rand(3, 3, 17, 17))
-    other = WideResNet([D8, D4, F], 10, 0.4)
-    other.load_state_dict(net.state_dict())
-    x = torch.rand(2, 3, 17, 17)
-    expected = net.eval()(x)
-    assert torch.equal(other.eval()(x), expected)
-    assert torch.equal(copy.deepcopy(net)(x), expected)
+    check_copies(lambda: WideResNet([D8, D4, F], 10, 0.4), 3, 17, 17)
 
 
 @pytest.mark.parametrize(
