@@ -22,20 +22,22 @@ from equiconv.solve import equivariant_kernels
 from equiconv.tables import Tables
 
 
-def combine(pointwise: Tensor, spatial: Tensor) -> Tensor:
-    """Return the coefficients of a factorized kernel.
+def combine(coefficients: Tensor, spatial: Tensor | None = None) -> Tensor:
+    """Return the coefficients of a kernel, those of a factorized one being the products of its factors.
 
     Args:
-        pointwise: the part that mixes fields and fibers, ``(o, i, f)``.
+        coefficients: all of them; or, if ``spatial`` is given, the part that mixes fields and fibers, ``(o, i, f)``.
         spatial: the part on the plane: ``(o, i, s)``, one for each pair of fields ("g"), or ``(o, s)``, one for each
             output field ("gc").
 
     Returns:
-        The products, ``(o, i, f, s)``.
+        The coefficients, ``(o, i, f, s)`` if they are products.
     """
+    if spatial is None:
+        return coefficients
     if spatial.dim() == 2:
         spatial = spatial[:, None]  # (o, 1, s)
-    return pointwise[..., None] * spatial[:, :, None]  # (o, i, f, s)
+    return coefficients[..., None] * spatial[:, :, None]  # (o, i, f, s)
 
 
 class KernelPipeline(Tables, ABC):

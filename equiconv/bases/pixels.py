@@ -14,7 +14,8 @@ class Pixels(SpatialBasis):
     """Take the pixels of the window themselves: every kernel, moved exactly by quarter turns and flips.
 
     Equivariance:
-        Exact for groups that send the window to itself (``group.keeps_grid``; a quarter turn needs a square).
+        Exact for groups that send the window to itself (``group.keeps_grid``; a quarter turn needs a square). A single
+        pixel stays where it is under every group.
 
     Args:
         kernel_size: rows and columns of the window.
@@ -43,7 +44,7 @@ class Pixels(SpatialBasis):
             ExactnessError: if the group sends pixels between pixels.
             ShapeError: if it does not map the window to itself.
         """
-        if not group.keeps_grid:
+        if self.size > 1 and not group.keeps_grid:
             raise ExactnessError(
                 f"{group!r} sends pixels between pixels, so kernels made of pixels cannot be moved exactly; use "
                 "quarter turns and flips: Cyclic(n) or Dihedral(n) with n = 1, 2, 4, or Flip(k * pi / 4)"

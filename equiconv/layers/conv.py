@@ -1,22 +1,15 @@
 """The one convolution."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from equiconv.bases import Basis
-from equiconv.errors import FieldTypeError, ShapeError
-from equiconv.execution import FourierPlan, photometric_factor
+from equiconv.errors import ShapeError
 from equiconv.groups.field_type import FieldType
 from equiconv.groups.representation import Representation
-from equiconv.kernels import OrbitPipeline
 from equiconv.layers.convolution import Convolution
-from equiconv.layers.layer import in_format_of
 from equiconv.layers.window import PADDING_MODES, Size
 
 __all__ = ["GroupConv2d"]
-
-EXECUTIONS = ("dense", "fourier")
 
 
 class GroupConv2d(Convolution):
@@ -96,7 +89,7 @@ class GroupConv2d(Convolution):
         factorization: str | None = None,
         basis: Basis = "auto",
         exact: bool = True,
-        execution: str = "dense",
+        execution: str = "auto",
     ) -> None:
         if padding_mode not in PADDING_MODES:
             raise ShapeError(f"padding_mode is one of {', '.join(PADDING_MODES)}; got {padding_mode!r}")
@@ -112,38 +105,19 @@ class GroupConv2d(Convolution):
             factorization=factorization,
             basis=basis,
             exact=exact,
+            execution=execution,
         )
         self.padding_mode = padding_mode
-        self.execution = execution
-        self.plan = self._make_plan()
 
-    def _make_plan(self) -> FourierPlan | None:
-        if self.execution not in EXECUTIONS:
-            raise FieldTypeError(f'execution is "dense" or "fourier"; got {self.execution!r}')
-        if self.execution == "dense":
-            return None
-        group, regular = self.in_type.group, isinstance(self.pipeline, OrbitPipeline)
-        if not regular or not self.in_type.representation.is_regular or photometric_factor(group) is None:
-            raise FieldTypeError(
-                'execution="fourier" is for regular fields on a group with a factor that moves colors only, such as '
-                f"HueShift(3); got {self.in_type!r} and {self.out_type!r}"
-            )
-        return FourierPlan(group, self.basis, self.channel_groups)
+    @property
+    def shrinkage(self) -> float:
+        """The number of pixels of the input for each pixel of the output."""
+        rows, columns = self.window.stride
+        return rows * columns
 
-    def kernels(self) -> Sequence[Tensor]:
-        """Return the dense kernel, or those of the plan."""
-        return super().kernels() if self.plan is None else self.plan.kernels(self.coefficients())
-
-    def convolve(self, x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None) -> Tensor:
-        """Slide what ``kernels`` returned over ``x`` (b, i*f, h, w); return ``(b, o*g, h', w')``."""
-        if self.plan is None:
-            return self.window.convolve(x, kernels[0], bias, self.padding_mode, self.channel_groups)
-        y = self.plan(x, kernels, self._slide)
-        y = y if bias is None else y + bias.to(y.dtype)[:, None, None]
-        return in_format_of(y, x)
-
-    def _slide(self, x: Tensor, kernel: Tensor, channel_groups: int) -> Tensor:
-        return self.window.convolve(x, kernel, None, self.padding_mode, channel_groups)
+    def slide(self, x: Tensor, kernel: Tensor, bias: Tensor | None, channel_groups: int) -> Tensor:
+        """Slide a kernel ``(o, i / channel_groups, kh, kw)`` over ``x`` (b, i, h, w); return ``(b, o, h', w')``."""
+        return self.window.convolve(x, kernel, bias, self.padding_mode, channel_groups)
 
     def extra_repr(self) -> str:
         """Return the arguments."""

@@ -9,14 +9,17 @@ from torch import Tensor, nn
 
 from equiconv.bases import Basis, choose_basis
 from equiconv.errors import FieldTypeError
+from equiconv.execution import Cache, DensePlan, Job, Plan, alternative, may_be_kept, pays
 from equiconv.groups.field_type import FieldType
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import integer
-from equiconv.kernels import combine, kernel_pipeline
-from equiconv.layers.layer import FieldLayer, check_flags, full_precision
+from equiconv.kernels import KernelPipeline, combine
+from equiconv.layers.layer import FieldLayer, check_flags, full_precision, in_format_of
 from equiconv.layers.window import Size, Window
 
 FACTORIZATIONS = (None, "g", "gc")
+
+Expanded = tuple[Sequence[Tensor], Tensor | None]  # kernels and bias
 
 
 class Convolution(FieldLayer, ABC):
@@ -38,6 +41,7 @@ class Convolution(FieldLayer, ABC):
         factorization: str | None,
         basis: Basis,
         exact: bool,
+        execution: str,
     ) -> None:
         super().__init__(in_type, out_type)
         group = self.in_type.group
@@ -49,9 +53,11 @@ class Convolution(FieldLayer, ABC):
         self.channel_groups = channel_groups
         self.factorization = factorization
         self.basis = choose_basis(basis, group, self.window.kernel)
-        self.pipeline = kernel_pipeline(self.out_type.representation, self.in_type.representation, self.basis)
+        self._cache: Cache[Expanded] = Cache()
+        self.dense = DensePlan(self._job())
         self._make_parameters()
         self._make_bias(bias)
+        self.execution = execution
         self.reset_parameters()
 
     @property
@@ -60,13 +66,57 @@ class Convolution(FieldLayer, ABC):
         """The part of the kernel's pixels that meet a pixel of the input, for one pixel of the output."""
 
     @property
+    @abstractmethod
+    def shrinkage(self) -> float:
+        """The number of pixels of the input for each pixel of the output."""
+
+    @abstractmethod
+    def slide(self, x: Tensor, kernel: Tensor, bias: Tensor | None, channel_groups: int) -> Tensor:
+        """Slide a kernel ``(o, i / channel_groups, kh, kw)`` over ``x`` (b, i, h, w); return ``(b, o, h', w')``."""
+
+    @property
     def fan_in(self) -> float:
         """The number of coefficients that meet in an output, on average."""
         return self.in_type.channels // self.channel_groups * self.basis.size * self.density
 
-    @abstractmethod
-    def convolve(self, x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None) -> Tensor:
-        """Slide what ``kernels`` returned over ``x`` (b, i*f, h, w); return ``(b, o*g, h', w')``."""
+    @property
+    def pipeline(self) -> KernelPipeline:
+        """What makes the kernel of the coefficients."""
+        return self.dense.pipeline
+
+    def _job(self) -> Job:
+        return Job(
+            self.in_type.representation,
+            self.out_type.representation,
+            inputs=self.in_type.n // self.channel_groups,
+            outputs=self.out_type.n,
+            channel_groups=self.channel_groups,
+            basis=self.basis,
+            factorization=self.factorization,
+            shrinkage=self.shrinkage,
+            density=self.density,
+        )
+
+    @property
+    def execution(self) -> str:
+        """How the function is computed; may be set at any time, and never changes the function."""
+        return self._execution
+
+    @execution.setter
+    def execution(self, execution: str) -> None:
+        self.alternative = alternative(execution, self.dense.job)
+        self._execution = execution
+
+    def plan_for(self, x: Tensor) -> str:
+        """Return the name of the plan that computes a tensor like ``x``: ``execution``, or what ``"auto"`` takes."""
+        return self._plan_for(self.in_type.flatten(x)).name
+
+    def _plan_for(self, x: Tensor) -> Plan:
+        """Return the plan for flat fields ``(b, i*f, h, w)``."""
+        plan = self.alternative
+        if plan is None or (self._execution == "auto" and not pays(plan, self.dense, x)):
+            return self.dense
+        return plan
 
     def _make_parameters(self) -> None:
         o, i, shape = self.out_type.n, self.in_type.n // self.channel_groups, self.pipeline.coefficient_shape
@@ -103,29 +153,36 @@ class Convolution(FieldLayer, ABC):
             if self.bias is not None:
                 self.bias.uniform_(-bound, bound)
 
-    def coefficients(self) -> Tensor:
-        """Return the coefficients of the kernel, ``(o, i, *pipeline.coefficient_shape)``."""
-        return self.weight if self.factorization is None else combine(self.pointwise, self.spatial)
+    def factors(self) -> tuple[Tensor, ...]:
+        """Return the parameters that the kernel is made of: ``(weight,)``, or ``(pointwise, spatial)``."""
+        return (self.weight,) if self.factorization is None else (self.pointwise, self.spatial)
 
     def kernel(self) -> Tensor:
         """Return the kernel of the one convolution that this layer is, ``(o*g, i*f, kh, kw)``."""
-        return self.pipeline(self.coefficients())
-
-    def kernels(self) -> Sequence[Tensor]:
-        """Return the kernels that are slid: that one, unless an execution plan has others."""
-        return (self.kernel(),)
+        return self.pipeline(combine(*self.factors()))
 
     def expanded_bias(self) -> Tensor | None:
         """Return the bias of every output channel, ``(o*g,)``, or None."""
         return None if self.bias is None else (self.bias @ self.directions).flatten()  # (o, t) @ (t, g)
 
+    def _expanded(self, plan: Plan) -> Expanded:
+        """Return the kernels of a plan and the bias; in evaluation they are kept until a parameter changes."""
+        made_of = self.factors() if self.bias is None else (*self.factors(), self.bias)
+
+        def make() -> Expanded:
+            return plan.kernels(*self.factors()), self.expanded_bias()
+
+        return make() if self.training or not may_be_kept(made_of) else self._cache.get(plan.name, made_of, make)
+
     def forward(self, x: Tensor) -> Tensor:
         """Convolve a tensor of ``in_type``; return a tensor of ``out_type``."""
         x = self.in_type.flatten(x)  # (b, i*f, h, w)
         self.settle(x.device)
+        plan = self._plan_for(x)
         with full_precision(x):  # kernels are made in the precision of the weights
-            kernels, bias = self.kernels(), self.expanded_bias()
-        return self.out_type.unflatten(self.convolve(x, kernels, bias))
+            kernels, bias = self._expanded(plan)
+        y = plan(x, kernels, bias, self.slide)  # (b, o*g, h', w')
+        return self.out_type.unflatten(in_format_of(y, x))
 
 
 def _check_types(in_type: FieldType, out_type: FieldType, channel_groups: int) -> None:

@@ -1,7 +1,5 @@
 """The transposed convolution."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from equiconv.bases import Basis
@@ -9,7 +7,6 @@ from equiconv.errors import ExactnessError, ShapeError
 from equiconv.groups.field_type import FieldType
 from equiconv.groups.representation import Representation
 from equiconv.layers.convolution import Convolution
-from equiconv.layers.layer import in_format_of
 from equiconv.layers.window import Size, check_equal, pair
 
 __all__ = ["GroupConvTranspose2d"]
@@ -41,6 +38,7 @@ class GroupConvTranspose2d(Convolution):
         factorization: None, ``"g"`` or ``"gc"``, as in ``GroupConv2d``.
         basis: ``"pixels"``, ``"harmonics"``, a ``SpatialBasis`` or ``"auto"``, as in ``GroupConv2d``.
         exact: refuse settings that lose equivariance; False lets them pass.
+        execution: how the same function is computed, as in ``GroupConv2d``.
 
     Shapes:
         Input: a tensor of ``in_type``, ``(B, n, d, H, W)``, or ``(B, n*d, H, W)`` if it is flat (images, invariants).
@@ -82,6 +80,7 @@ class GroupConvTranspose2d(Convolution):
         factorization: str | None = None,
         basis: Basis = "auto",
         exact: bool = True,
+        execution: str = "auto",
     ) -> None:
         super().__init__(
             in_type,
@@ -95,6 +94,7 @@ class GroupConvTranspose2d(Convolution):
             factorization=factorization,
             basis=basis,
             exact=exact,
+            execution=execution,
         )
         self.output_padding = self._checked(output_padding)
 
@@ -103,6 +103,11 @@ class GroupConvTranspose2d(Convolution):
         """The part of the kernel's pixels that meet a pixel of the input: one of each stride."""
         rows, columns = self.window.stride
         return 1 / (rows * columns)
+
+    @property
+    def shrinkage(self) -> float:
+        """The number of pixels of the input for each pixel of the output."""
+        return self.density
 
     def _checked(self, output_padding: Size) -> tuple[int, int]:
         """Return the pair, or raise if it is too large or loses equivariance."""
@@ -119,18 +124,16 @@ class GroupConvTranspose2d(Convolution):
         check_equal(group, more, "output_padding", window.exact)
         return more
 
-    def convolve(self, x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None) -> Tensor:
-        """Spread ``x`` (b, i*f, h, w) by the kernel ``(o*g, i*f, kh, kw)``; return ``(b, o*g, h', w')``."""
-        (kernel,) = kernels
-        blocks = kernel.unflatten(0, (self.channel_groups, -1)).transpose(1, 2)  # (groups, i*f, o*g / groups, kh, kw)
+    def slide(self, x: Tensor, kernel: Tensor, bias: Tensor | None, channel_groups: int) -> Tensor:
+        """Spread ``x`` (b, i, h, w) by a kernel ``(o, i / channel_groups, kh, kw)``; return ``(b, o, h', w')``."""
+        blocks = kernel.unflatten(0, (channel_groups, -1)).transpose(1, 2)  # (groups, i / groups, o / groups, kh, kw)
         turned = blocks.flatten(0, 1).flip((-2, -1))  # from output minus input to input minus output
-        y = self.window.spread(x, turned, bias, self.output_padding, self.channel_groups)
-        return in_format_of(y, x)
+        return self.window.spread(x, turned, bias, self.output_padding, channel_groups)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
         return (
             f"{self.in_type!r}, {self.out_type!r}, {self.window!r}, output_padding={self.output_padding}, "
             f"bias={self.has_bias}, channel_groups={self.channel_groups}, factorization={self.factorization!r}, "
-            f"basis={self.basis!r}, exact={self.window.exact}"
+            f"basis={self.basis!r}, exact={self.window.exact}, execution={self.execution!r}"
         )

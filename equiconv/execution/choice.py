@@ -1,0 +1,68 @@
+"""Which plan computes a convolution."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from equiconv.errors import FieldTypeError
+from equiconv.execution.fourier import FourierPlan, SteeredPlan
+from equiconv.execution.plan import DensePlan, Job, Plan
+from equiconv.execution.separable import SeparablePlan
+
+PLANS: dict[str, type[Plan]] = {plan.name: plan for plan in (DensePlan, FourierPlan, SteeredPlan, SeparablePlan)}
+EXECUTIONS = ("auto", *PLANS)
+NEEDS = {
+    "fourier": "regular fields, in and out, on a group with a factor that moves colors only, such as HueShift(3), or "
+    "1x1 kernels",
+    "steered": "regular fields, in and out, of a finite group",
+    "separable": 'factorization="g" or "gc"',
+}
+GAIN = 1.1  # a plan is taken if it promises to be so many times faster than the dense one
+MEMORY = 1.3  # and to take at most so many times the memory
+LARGEST = 1_000_000  # numbers of one image: beyond, what the plans write no longer stays in the cache
+CALIBRATED = ("cpu",)  # the kinds of device for which the promise has been measured
+
+
+def alternative(execution: str, job: Job) -> Plan | None:
+    """Return the plan that a layer may take instead of the dense one; None if that one is best.
+
+    Args:
+        execution: one of ``EXECUTIONS``; ``"auto"`` is the plan that promises to be the fastest.
+        job: the convolution.
+
+    Raises:
+        FieldTypeError: if there is no such plan, or it does not serve this convolution.
+    """
+    if execution not in EXECUTIONS:
+        raise FieldTypeError(f"execution is one of {', '.join(EXECUTIONS)}; got {execution!r}")
+    plan = fastest(job) if execution == "auto" else PLANS[execution]
+    if not plan.serves(job):
+        raise FieldTypeError(
+            f'execution="{execution}" needs {NEEDS[execution]}; got {job.in_rep!r} and {job.out_rep!r}, '
+            f"factorization={job.factorization!r}"
+        )
+    return None if plan is DensePlan else plan(job)
+
+
+def fastest(job: Job) -> type[Plan]:
+    """Return the plan with the least work; the dense one unless another promises a gain."""
+    costs = {plan: plan.work(job).cost for plan in PLANS.values() if plan.serves(job)}
+    best = min(costs, key=costs.__getitem__)
+    return best if costs[DensePlan] > GAIN * costs[best] else DensePlan
+
+
+def pays(plan: Plan, dense: Plan, x: Tensor) -> bool:
+    """Tell whether a plan that promises to be faster than the dense one is to be taken for an input ``(b, c, h, w)``.
+
+    The device must be one for which the promise has been measured, a single image not too large to be convolved at
+    once, and in training memory must suffice. When a graph is traced, sizes may be unknown, and memory is up to the
+    compiler.
+    """
+    if x.device.type not in CALIBRATED:
+        return False
+    if torch.compiler.is_compiling():
+        return True
+    if math.prod(x.shape[1:]) > LARGEST:
+        return False
+    return not torch.is_grad_enabled() or plan.memory(x.shape) <= MEMORY * dense.memory(x.shape)

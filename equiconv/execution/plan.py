@@ -1,0 +1,205 @@
+"""What an execution plan is, and the dense one."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from equiconv.bases import SpatialBasis
+from equiconv.groups.group import Group
+from equiconv.groups.representation import Representation
+from equiconv.kernels import combine, kernel_pipeline
+from equiconv.tables import Tables
+
+TRAFFIC = 30.0
+"""The multiplications of a dense convolution that take as long as one number that is read or written.
+
+Measured by ``python -m benchmarks speed`` on the CPU: 20 to 30 in float32.
+"""
+
+Slide = Callable[[Tensor, Tensor, Tensor | None, int], Tensor]
+"""Slides over x ``(b, i, h, w)`` a kernel ``(o, i / channel_groups, kh, kw)``, with a bias ``(o,)`` or None."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Count what a plan does for one pixel of the output.
+
+    Args:
+        multiplications: those of the convolutions.
+        traffic: the numbers that are read or written besides input, output and kernels.
+    """
+
+    multiplications: float
+    traffic: float = 0.0
+
+    @property
+    def cost(self) -> float:
+        """The multiplications of a dense convolution that take as long."""
+        return self.multiplications + TRAFFIC * self.traffic
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(self.multiplications + other.multiplications, self.traffic + other.traffic)
+
+    def __rmul__(self, factor: float) -> "Work":
+        return Work(factor * self.multiplications, factor * self.traffic)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Describe a convolution that is to be executed.
+
+    Args:
+        in_rep: the representation of the input fields.
+        out_rep: that of the output fields.
+        inputs: the number of input fields in each of the ``channel_groups``.
+        outputs: the number of output fields.
+        channel_groups: the blocks of fields that do not see each other.
+        basis: the spatial basis of the kernel.
+        factorization: of the coefficients: None, ``"g"`` or ``"gc"``.
+        shrinkage: the pixels of the input for each of the output.
+        density: the part of the kernel's pixels that meet a pixel of the input.
+    """
+
+    in_rep: Representation
+    out_rep: Representation
+    inputs: int
+    outputs: int
+    channel_groups: int
+    basis: SpatialBasis
+    factorization: str | None
+    shrinkage: float
+    density: float
+
+    @property
+    def group(self) -> Group:
+        """The group of the fields."""
+        return self.in_rep.group
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether the fields are regular, in and out."""
+        return self.in_rep.is_regular and self.out_rep.is_regular
+
+    @property
+    def window(self) -> int:
+        """The pixels of the kernel."""
+        rows, columns = self.basis.kernel_size
+        return rows * columns
+
+    @property
+    def pixels(self) -> float:
+        """The pixels of the kernel that meet one of the input."""
+        return self.window * self.density
+
+    @property
+    def fields(self) -> int:
+        """The number of input fields."""
+        return self.inputs * self.channel_groups
+
+    def numbers(self, shape: Sequence[int]) -> tuple[float, float]:
+        """Return how many numbers input and output have, for an input ``(b, c, h, w)``."""
+        read = math.prod(shape)
+        return read, read / self.shrinkage * self.outputs * self.out_rep.dim / (self.fields * self.in_rep.dim)
+
+
+class Plan(Tables, ABC):
+    """Compute one equivariant convolution; every plan computes the same function.
+
+    Args:
+        job: the convolution, which the plan has to serve.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    @staticmethod
+    @abstractmethod
+    def serves(job: Job) -> bool:
+        """Tell whether the plan can execute a job."""
+
+    @staticmethod
+    @abstractmethod
+    def work(job: Job) -> Work:
+        """Return how much there is to do for a job that the plan serves."""
+
+    @abstractmethod
+    def memory(self, shape: Sequence[int]) -> float:
+        """Return the numbers that are held at the peak of a forward and backward pass, of an input ``(b, c, h, w)``."""
+
+    @abstractmethod
+    def kernels(self, *factors: Tensor) -> Sequence[Tensor]:
+        """Make the kernels that are slid.
+
+        Args:
+            factors: the coefficients ``(o, i, *coefficient_shape)``, or the two factors that ``combine`` takes.
+        """
+
+    @abstractmethod
+    def forward(self, x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None, slide: Slide) -> Tensor:
+        """Convolve.
+
+        Args:
+            x: flat fields, ``(b, i*f, h, w)``.
+            kernels: those of ``kernels``.
+            bias: of every output channel, ``(o*g,)``, or None.
+            slide: how the layer slides a kernel: its stride, padding and dilation.
+
+        Returns:
+            Flat fields, ``(b, o*g, h', w')``.
+        """
+
+
+class DensePlan(Plan):
+    """Slide one kernel, expanded to all pairs of channels: the oracle of the other plans.
+
+    Args:
+        job: any convolution.
+    """
+
+    name = "dense"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.pipeline = kernel_pipeline(job.out_rep, job.in_rep, job.basis)
+
+    @staticmethod
+    def serves(job: Job) -> bool:
+        """Return True."""
+        return True
+
+    @staticmethod
+    def work(job: Job) -> Work:
+        """Count a product for each pair of channels and pixel of the kernel."""
+        return Work(job.outputs * job.inputs * job.out_rep.dim * job.in_rep.dim * job.pixels)
+
+    def memory(self, shape: Sequence[int]) -> float:
+        """Count input, output and kernel, with their gradients."""
+        job, (read, written) = self.job, self.job.numbers(shape)
+        kernel = job.outputs * job.inputs * job.out_rep.dim * job.in_rep.dim * job.window
+        return 2 * (read + written + kernel)
+
+    def kernels(self, *factors: Tensor) -> Sequence[Tensor]:
+        """Return the kernel ``(o*g, i*f, kh, kw)``."""
+        return (self.pipeline(combine(*factors)),)
+
+    def forward(self, x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None, slide: Slide) -> Tensor:
+        """Convolve ``x`` (b, i*f, h, w); return ``(b, o*g, h', w')``."""
+        return slide(x, kernels[0], bias, self.job.channel_groups)
+
+
+def pointwise(x: Tensor, kernel: Tensor, bias: Tensor | None, channel_groups: int) -> Tensor:
+    """Slide a 1x1 kernel over every pixel."""
+    return F.conv2d(x, kernel, bias, groups=channel_groups)
+
+
+def with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
+    """Return ``y`` (b, o, h, w) plus a bias ``(o,)``."""
+    return y if bias is None else y + bias.to(y.dtype)[:, None, None]
