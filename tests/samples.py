@@ -119,6 +119,9 @@ CONVOLUTIONS: dict[str, Callable[[Group], nn.Module]] = {
     "channel groups": lambda g: GroupConv2d(4 * g.regular, 2 * g.regular, 3, channel_groups=2),
     "reflect": lambda g: GroupConv2d(g.regular, g.regular, 5, padding=2, padding_mode="reflect"),
     "replicate": lambda g: GroupConv2d(g.regular, g.regular, 3, padding=2, padding_mode="replicate"),
+    "fourier": lambda g: GroupConv2d(2 * g.regular, 2 * g.regular, 1, execution="fourier" if g.order > 1 else "auto"),
+    "steered": lambda g: GroupConv2d(2 * g.regular, 2 * g.regular, 3, padding=1, execution="steered"),
+    "separable": lambda g: GroupConv2d(g.vector, 2 * g.regular, 3, factorization="gc", execution="separable"),
     "circular": lambda g: GroupConv2d(g.regular, g.regular, 3, padding=1, padding_mode="circular"),
 }
 

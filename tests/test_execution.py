@@ -2,18 +2,17 @@
 
 import copy
 import io
+import math
 
-import numpy as np
 import pytest
 import torch
+from plans import difference, planned
 
-from equiconv.errors import FieldTypeError
-from equiconv.execution import photometric_factor
-from equiconv.groups import P4, P4M, SO2, Cyclic, Flip, HueShift
-from equiconv.layers import GroupConv2d
-from equiconv.testing import assert_equivariant
+from equiconv.execution import blocks
+from equiconv.groups import P4, P4M, Cyclic, Dihedral, Flip, HueShift
+from equiconv.layers import GroupConv2d, GroupConvTranspose2d
 
-GROUPS = [
+PHOTOMETRIC = [
     *(HueShift(n) for n in (2, 3, 4, 5, 6, 8)),
     HueShift(3) * P4M(),
     P4() * HueShift(4),
@@ -21,6 +20,7 @@ GROUPS = [
     HueShift(3) * Cyclic(8),
     HueShift(2) * HueShift(4),
 ]
+SPATIAL = [P4(), P4M(), Flip(math.pi / 4), Cyclic(8), Dihedral(3), Dihedral(2) * HueShift(3), HueShift(3) * Cyclic(4)]
 OPTIONS = {
     "plain": {},
     "no bias": {"bias": False},
@@ -33,112 +33,123 @@ OPTIONS = {
     "channel groups": {"channel_groups": 2},
     "g": {"factorization": "g"},
     "gc": {"factorization": "gc"},
-    "gc in channel groups": {"factorization": "gc", "channel_groups": 2},
     "harmonics": {"basis": "harmonics"},
 }
+FACTORIZED = {
+    "gc": {"factorization": "gc", "padding": 1},
+    "gc strided": {"factorization": "gc", "stride": 2, "padding": 1},
+    "gc in channel groups": {"factorization": "gc", "channel_groups": 2},
+    "gc, harmonics": {"factorization": "gc", "basis": "harmonics"},
+    "g": {"factorization": "g"},
+    "g in channel groups": {"factorization": "g", "channel_groups": 2},
+}
+EACH = [
+    *((group, "fourier", name) for group in PHOTOMETRIC for name in OPTIONS),
+    *((group, "fourier", "1x1") for group in SPATIAL),
+    *((group, "steered", name) for group in SPATIAL for name in OPTIONS),
+    *((group, "steered", "plain") for group in PHOTOMETRIC),
+    *((group, "separable", name) for group in [*PHOTOMETRIC[1:8], *SPATIAL] for name in FACTORIZED),
+]
 
 
-def pair(group, **options):
-    """Return the same layer twice: run as one dense convolution, and by the plan."""
-    kernel_size = options.pop("kernel_size", 3)
-    make = [
-        GroupConv2d(4 * group.regular, 6 * group.regular, kernel_size, execution=execution, **options)
-        for execution in ("dense", "fourier")
-    ]
-    make[1].load_state_dict(make[0].state_dict())
-    return [layer.double() for layer in make]
+@pytest.mark.parametrize(("group", "execution", "name"), EACH, ids=str)
+def test_same_function_and_gradients(group, execution, name):
+    options = dict(FACTORIZED[name] if execution == "separable" else OPTIONS[name])
+    layer, x = planned(group, execution, **options)
+    assert layer.plan_for(x) == execution
+    assert difference(layer, x) < 1e-12
 
 
-@pytest.mark.parametrize("name", OPTIONS)
-@pytest.mark.parametrize("group", GROUPS, ids=repr)
-def test_same_function_and_gradients(group, name):
-    results = []
-    x = torch.randn(2, 4, group.order, 9, 9, dtype=torch.float64)
-    for layer in pair(group, **OPTIONS[name]):
-        moved = x.clone().requires_grad_()
-        y = layer(moved)
-        gradients = torch.autograd.grad(y.pow(3).sum(), [moved, *layer.parameters()])
-        results.append((y, *gradients))
-    for dense, fourier in zip(*results, strict=True):
-        assert dense.shape == fourier.shape
-        torch.testing.assert_close(fourier, dense, rtol=1e-12, atol=1e-12 * dense.abs().max().item())
+@pytest.mark.parametrize("execution", ["fourier", "steered", "separable"])
+@pytest.mark.parametrize("group", [HueShift(4), HueShift(3) * P4(), Cyclic(2) * HueShift(3)], ids=repr)
+def test_transposed(group, execution):
+    options = {"make": GroupConvTranspose2d, "factorization": "gc", "stride": 2, "padding": 1, "channel_groups": 2}
+    layer, x = planned(group, execution, 4, **options)
+    assert layer.plan_for(x) == execution
+    assert difference(layer, x) < 1e-12
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=repr)
-def test_equivariant(group):
-    for size in ((8, 7), (9, 9)):
-        _, layer = pair(group, padding=1)
-        if group.keeps_grid:
-            assert_equivariant(layer, size=size)
+@pytest.mark.parametrize("execution", ["fourier", "steered", "separable"])
+def test_from_other_fields_and_second_derivatives(execution):
+    group = HueShift(3) * P4()
+    layer, x = planned(group, execution, factorization="gc", fields=(2, 2))
+    assert torch.autograd.gradgradcheck(layer, x[:1, :, :, :4, :4].clone().requires_grad_(), fast_mode=True)
+    if execution == "separable":  # the fields that come in are any
+        lift = GroupConv2d(group.image, 2 * group.regular, 3, factorization="gc", execution=execution).double()
+        assert difference(lift, torch.randn(2, 3, 9, 9, dtype=torch.float64)) < 1e-12
 
 
+@pytest.mark.parametrize("execution", ["fourier", "steered"])
+@pytest.mark.parametrize("batch", [0, 1, 7])
+def test_batches_are_convolved_in_pieces(monkeypatch, execution, batch):
+    monkeypatch.setattr(blocks, "PIECE", 1000)
+    monkeypatch.setattr(blocks, "LEAST", 1)
+    layer, _ = planned(HueShift(3) * P4(), execution, padding=1)
+    x = torch.randn(batch, 4, 12, 9, 9, dtype=torch.float64)
+    assert blocks.images_at_once(x.flatten(1, 2).shape) == 1
+    assert layer(x).shape == (batch, 6, 12, 9, 9)
+    if batch:
+        assert difference(layer, x) < 1e-12
+
+
+EXECUTIONS = [(HueShift(3) * P4(), "fourier"), (P4M(), "steered"), (P4(), "separable")]
+
+
+@pytest.mark.parametrize(("group", "execution"), EXECUTIONS, ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_precision_and_autocast(dtype):
-    dense, fourier = (layer.float() for layer in pair(HueShift(3) * P4()))
-    x = torch.randn(2, 4, 12, 9, 9)
-    tolerance = 1e-5 if dtype == torch.float32 else 0.06
+def test_precision_and_autocast(group, execution, dtype):
+    layer, x = planned(group, execution, factorization="gc")
+    layer, x, dense = layer.float(), x.float(), copy.deepcopy(layer)
+    dense.execution = "dense"
     expected = dense(x)
-    found = copy.deepcopy(fourier).to(dtype)(x.to(dtype)).float()
-    assert (found - expected).abs().max() < tolerance * expected.abs().max()
+    tolerance = 1e-5 if dtype == torch.float32 else 0.06
+    found = copy.deepcopy(layer).to(dtype)(x.to(dtype))
+    assert found.dtype == dtype
+    assert (found.float() - expected).abs().max() < tolerance * expected.abs().max()
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = fourier(x)
+        mixed = layer(x)
+    assert mixed.dtype == torch.bfloat16
     assert (mixed.float() - expected).abs().max() < 0.06 * expected.abs().max()
 
 
-def test_compiled_exported_saved_and_on_the_meta_device():
-    dense, fourier = pair(HueShift(4) * P4(), padding=1)
-    x = torch.randn(2, 4, 16, 9, 9, dtype=torch.float64)
+@pytest.mark.parametrize(("group", "execution"), EXECUTIONS, ids=str)
+def test_compiled_and_exported(group, execution):
+    layer, x = planned(group, execution, factorization="gc", padding=1)
+    expected = layer(x)
     torch.compiler.reset()
-    compiled = torch.compile(fourier, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(x), dense(x))
-    exported = torch.export.export(fourier, (x,), dynamic_shapes=({0: torch.export.Dim("b")},))
-    torch.testing.assert_close(exported.module()(x[:1]), dense(x[:1]))
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), expected)
+    gradients = [torch.autograd.grad(each(x).pow(2).sum(), list(layer.parameters())) for each in (layer, compiled)]
+    torch.testing.assert_close(*gradients)
+    exported = torch.export.export(layer, (x,), dynamic_shapes=({0: torch.export.Dim("b")},))
+    torch.testing.assert_close(exported.module()(x[:1]), expected[:1])
+
+
+@pytest.mark.parametrize(("group", "execution"), EXECUTIONS, ids=str)
+def test_saved_and_on_the_meta_device(group, execution):
+    layer, x = planned(group, execution, factorization="gc", padding=1)
     buffer = io.BytesIO()
-    torch.save(fourier, buffer)
+    torch.save(layer, buffer)
     buffer.seek(0)
-    torch.testing.assert_close(torch.load(buffer, weights_only=False)(x), dense(x))
+    torch.testing.assert_close(torch.load(buffer, weights_only=False)(x), layer(x))
     with torch.device("meta"):
-        empty = GroupConv2d(4 * HueShift(3).regular, 4 * HueShift(3).regular, 3, execution="fourier")
+        empty, _ = planned(group, execution, factorization="gc", padding=1)
     settled = empty.to_empty(device="cpu")
-    settled.reset_parameters()
-    assert settled(torch.randn(1, 4, 3, 7, 7)).isfinite().all()
-    assert fourier(x.to(memory_format=torch.contiguous_format)[:0]).shape == (0, 6, 16, 9, 9)
+    settled.load_state_dict(layer.state_dict())
+    torch.testing.assert_close(settled(x), layer(x))
 
 
-def test_channels_last_is_kept():
-    _, fourier = pair(HueShift(3), padding=1)
-    flat = torch.randn(2, 12, 8, 8, dtype=torch.float64).to(memory_format=torch.channels_last)
-    y = fourier(flat.unflatten(1, (4, 3)))
+@pytest.mark.parametrize(("group", "execution"), EXECUTIONS, ids=str)
+def test_channels_last_is_kept(group, execution):
+    layer, x = planned(group, execution, factorization="gc", padding=1)
+    flat = x.flatten(1, 2).to(memory_format=torch.channels_last)
+    y = layer(flat.unflatten(1, x.shape[1:3]))
     assert y.flatten(1, 2).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(y, layer(x))
 
 
-def test_a_plan_in_the_wrong_direction_is_seen():
-    dense, fourier = pair(HueShift(4))
-    waves = fourier.plan._masters["waves"]
-    fourier.plan._masters["waves"] = waves[:, (-np.arange(4)) % 4]
-    fourier = fourier.double()
-    x = torch.randn(2, 4, 4, 9, 9, dtype=torch.float64)
-    assert (fourier(x) - dense(x)).abs().max() > 1e-2
-    assert_equivariant(fourier)  # it is equivariant, but another function: only the dense one tells
-
-
-def test_which_factor():
-    assert photometric_factor(HueShift(3)) == 0
-    assert photometric_factor(P4() * HueShift(4)) == 1
-    assert photometric_factor(HueShift(2) * HueShift(4)) == 1
-    assert photometric_factor(P4M()) is None
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: GroupConv2d(P4().regular, P4().regular, 3, execution="fourier"),
-        lambda: GroupConv2d(HueShift(4).image, HueShift(4).regular, 3, execution="fourier"),
-        lambda: GroupConv2d(HueShift(3).regular, HueShift(3).trivial, 3, execution="fourier"),
-        lambda: GroupConv2d((HueShift(3) * SO2(1)).regular, (HueShift(3) * SO2(1)).regular, 3, execution="fourier"),
-        lambda: GroupConv2d(HueShift(3).regular, HueShift(3).regular, 3, execution="fast"),
-    ],
-)
-def test_mistakes_are_told(make):
-    with pytest.raises(FieldTypeError, match='"fourier"'):
-        make()
+def test_functional_transforms():
+    layer, x = planned(HueShift(3) * P4(), "fourier")
+    parameters = {name: torch.stack([p, 2 * p]).detach() for name, p in layer.named_parameters()}
+    found = torch.func.vmap(lambda p: torch.func.functional_call(layer.eval(), p, (x,)))(parameters)
+    torch.testing.assert_close(found, torch.stack([layer(x), 2 * layer(x)]))

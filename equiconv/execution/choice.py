@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from equiconv.errors import FieldTypeError
-from equiconv.execution.fourier import FourierPlan, SteeredPlan
+from equiconv.execution.fourier import FourierPlan
 from equiconv.execution.plan import DensePlan, Job, Plan
 from equiconv.execution.separable import SeparablePlan
+from equiconv.execution.steered import SteeredPlan
 
 PLANS: dict[str, type[Plan]] = {plan.name: plan for plan in (DensePlan, FourierPlan, SteeredPlan, SeparablePlan)}
 EXECUTIONS = ("auto", *PLANS)

@@ -104,7 +104,8 @@ class Convolution(FieldLayer, ABC):
 
     @execution.setter
     def execution(self, execution: str) -> None:
-        self.alternative = alternative(execution, self.dense.job)
+        plan, weight = alternative(execution, self.dense.job), self.factors()[0]
+        self.alternative = None if plan is None else plan.to(weight.device, weight.dtype)
         self._execution = execution
 
     def plan_for(self, x: Tensor) -> str:
