@@ -7,7 +7,7 @@ from torch import Tensor
 
 from equiconv.errors import FieldTypeError
 from equiconv.execution.fourier import FourierPlan
-from equiconv.execution.plan import DensePlan, Job, Plan
+from equiconv.execution.plan import DensePlan, Job, Plan, Work
 from equiconv.execution.separable import SeparablePlan
 from equiconv.execution.steered import SteeredPlan
 
@@ -22,7 +22,11 @@ NEEDS = {
 GAIN = 1.1  # a plan is taken if it promises to be so many times faster than the dense one
 MEMORY = 1.3  # and to take at most so many times the memory
 LARGEST = 1_000_000  # numbers of one image: beyond, what the plans write no longer stays in the cache
-CALIBRATED = ("cpu",)  # the kinds of device for which the promise has been measured
+TRAFFIC = {  # the multiplications of a dense convolution that take as long as a number read or written, as measured
+    ("cpu", torch.float64): 30.0,
+    ("cpu", torch.float32): 30.0,
+    ("cpu", torch.bfloat16): 75.0,
+}
 
 
 def alternative(execution: str, job: Job) -> Plan | None:
@@ -47,23 +51,38 @@ def alternative(execution: str, job: Job) -> Plan | None:
 
 
 def fastest(job: Job) -> type[Plan]:
-    """Return the plan with the least work; the dense one unless another promises a gain."""
-    costs = {plan: plan.work(job).cost for plan in PLANS.values() if plan.serves(job)}
-    best = min(costs, key=costs.__getitem__)
-    return best if costs[DensePlan] > GAIN * costs[best] else DensePlan
+    """Return the plan with the least work in single precision, the dense one unless another promises a gain."""
+    works = {plan: plan.work(job) for plan in PLANS.values() if plan.serves(job)}
+    traffic = TRAFFIC["cpu", torch.float32]
+    best = min(works, key=lambda plan: works[plan].cost(traffic))
+    return best if gains(works[best], works[DensePlan], traffic) else DensePlan
+
+
+def gains(work: Work, dense: Work, traffic: float) -> bool:
+    """Tell whether a plan promises to be faster than the dense one by more than the promise may be wrong."""
+    return dense.cost(traffic) > GAIN * work.cost(traffic)
 
 
 def pays(plan: Plan, dense: Plan, x: Tensor) -> bool:
-    """Tell whether a plan that promises to be faster than the dense one is to be taken for an input ``(b, c, h, w)``.
+    """Tell whether a plan is to be taken instead of the dense one for an input ``(b, c, h, w)``.
 
-    The device must be one for which the promise has been measured, a single image not too large to be convolved at
-    once, and in training memory must suffice. When a graph is traced, sizes may be unknown, and memory is up to the
-    compiler.
+    It has to promise a gain on the device and in the precision of the input; where nothing has been measured, the dense
+    plan is taken. A single image may not be too large to be convolved at once, and in training memory must suffice.
+    When a graph is traced, sizes may be unknown, and memory is up to the compiler.
     """
-    if x.device.type not in CALIBRATED:
+    traffic = TRAFFIC.get((x.device.type, _precision(x)))
+    if traffic is None or not gains(plan.effort, dense.effort, traffic):
         return False
     if torch.compiler.is_compiling():
         return True
     if math.prod(x.shape[1:]) > LARGEST:
         return False
     return not torch.is_grad_enabled() or plan.memory(x.shape) <= MEMORY * dense.memory(x.shape)
+
+
+def _precision(x: Tensor) -> torch.dtype:
+    """Return the type in which a convolution of ``x`` is computed."""
+    device = x.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return x.dtype

@@ -15,12 +15,6 @@ from equiconv.groups.representation import Representation
 from equiconv.kernels import combine, kernel_pipeline
 from equiconv.tables import Tables
 
-TRAFFIC = 30.0
-"""The multiplications of a dense convolution that take as long as one number that is read or written.
-
-Measured by ``python -m benchmarks speed`` on the CPU: 20 to 30 in float32.
-"""
-
 Slide = Callable[[Tensor, Tensor, Tensor | None, int], Tensor]
 """Slides over x ``(b, i, h, w)`` a kernel ``(o, i / channel_groups, kh, kw)``, with a bias ``(o,)`` or None."""
 
@@ -37,10 +31,9 @@ class Work:
     multiplications: float
     traffic: float = 0.0
 
-    @property
-    def cost(self) -> float:
-        """The multiplications of a dense convolution that take as long."""
-        return self.multiplications + TRAFFIC * self.traffic
+    def cost(self, traffic: float) -> float:
+        """Return the multiplications that take as long, if a number read or written takes as long as ``traffic``."""
+        return self.multiplications + traffic * self.traffic
 
     def __add__(self, other: "Work") -> "Work":
         return Work(self.multiplications + other.multiplications, self.traffic + other.traffic)
@@ -119,6 +112,7 @@ class Plan(Tables, ABC):
     def __init__(self, job: Job) -> None:
         super().__init__()
         self.job = job
+        self.effort = self.work(job)
 
     @staticmethod
     @abstractmethod

@@ -10,6 +10,7 @@ from equiconv.execution.fourier import FourierPlan
 from equiconv.execution.plan import DensePlan, Job, Plan, Slide, Work, pointwise
 from equiconv.kernels import OrbitPipeline
 
+TRAFFIC = 30.0  # multiplications for each number read or written, in single precision
 PASSES = 6.0  # through memory, that take as long as a depthwise convolution, writing and reading its input
 
 
@@ -83,4 +84,4 @@ def _mixing(job: Job) -> Job:
 def _cheaper(mixing: Job) -> type[Plan]:
     """Return the plan of the first step."""
     plans = [plan for plan in (DensePlan, FourierPlan) if plan.serves(mixing)]
-    return min(plans, key=lambda plan: plan.work(mixing).cost)
+    return min(plans, key=lambda plan: plan.work(mixing).cost(TRAFFIC))
