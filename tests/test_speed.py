@@ -198,7 +198,7 @@ def test_ratios_of_sweeps_and_networks():
     ordinary, dense, auto = networks_markdown([network]).splitlines()[2:]
     assert ordinary == "| net | 32x 28x28 | ordinary network | 160 (0.50 x) | 320 (0.50 x) |"
     assert dense == "|  |  | dense | 320 (1.00 x) | 640 (1.00 x) |"
-    assert auto.endswith("| 640 (2.00 x) | 1.28e+03 (2.00 x) |")
+    assert auto.endswith("| 640 (2.00 x) | 1,280 (2.00 x) |")
 
 
 @pytest.mark.parametrize("network", SECTIONS["networks"].items(quick=True), ids=lambda network: network.name)

@@ -145,4 +145,5 @@ def _lines(row: Row) -> list[list[str]]:
 
 
 def _rate(batch: int, milliseconds: float, dense: float) -> str:
-    return f"{1000 * batch / milliseconds:.3g} ({dense / milliseconds:.2f} x)"
+    rate = 1000 * batch / milliseconds
+    return f"{rate:,.{0 if rate >= 100 else 1}f} ({dense / milliseconds:.2f} x)"
