@@ -70,15 +70,17 @@ def e2cnn_tasks(build: Callable[[], nn.Module], x: torch.Tensor) -> dict[str, Ca
 
     Args:
         build: makes the layer.
-        x: the input, ``(B, C, H, W)``.
+        x: the input, ``(B, C, H, W)``; it requires a gradient.
     """
     from e2cnn.nn import GeometricTensor
 
     layer: Any = build()
     fields = GeometricTensor(x, layer.in_type)
+    inputs = [x, *layer.parameters()]
+    upstream = torch.randn_like(layer(fields).tensor)
     return {
         "e2cnn_build": build,
         "e2cnn_expand": torch.no_grad()(layer.expand_parameters),
         "e2cnn_forward": torch.no_grad()(lambda: layer(fields)),
-        "e2cnn_forward_backward": lambda: layer(fields).tensor.sum().backward(),
+        "e2cnn_forward_backward": lambda: torch.autograd.grad(layer(fields).tensor, inputs, upstream),
     }

@@ -1,12 +1,25 @@
 """The tables in the pages are those that were measured."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from benchmarks.equivariance import markdown as center_errors
-from benchmarks.speed import BUILDS, CASES, builds_markdown, markdown
+from benchmarks.speed import (
+    BUILDS,
+    LAYERS,
+    NETWORKS,
+    PLANS,
+    SWEEPS,
+    builds_markdown,
+    draw_sweeps,
+    layers_markdown,
+    networks_markdown,
+    plans_markdown,
+    sweeps_markdown,
+)
 from benchmarks.table import markdown_table
 
 ROOT = Path(__file__).parent.parent
@@ -26,13 +39,6 @@ def test_the_table_of_the_readme_is_that_of_the_committed_run():
 def test_the_tables_follow_from_the_raw_results():
     compare = json.loads((RESULTS / "compare.json").read_text())
     assert markdown_table(compare["summary"]) == (RESULTS / "compare.md").read_text()
-    speed = json.loads((RESULTS / "speed.json").read_text())
-    assert markdown(speed["rows"], "dense") == (RESULTS / "speed.md").read_text()
-    assert markdown(speed["rows"], "e2cnn") == (RESULTS / "e2cnn.md").read_text()
-    assert [row["name"] for row in speed["rows"]] == [case.name for case in CASES]
-    assert builds_markdown(speed["builds"]) == (RESULTS / "builds.md").read_text()
-    assert [row["name"] for row in speed["builds"]] == list(BUILDS)
-    assert not speed["quick"]
     equivariance = json.loads((RESULTS / "equivariance.json").read_text())
     assert center_errors(equivariance["rows"], "center") == (RESULTS / "equivariance.md").read_text()
     for name in ("steerable", "steerable_e2cnn"):
@@ -40,7 +46,29 @@ def test_the_tables_follow_from_the_raw_results():
         assert markdown_table(steerable["summary"]) == (RESULTS / f"{name}.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["compare", "speed", "equivariance", "steerable", "steerable_e2cnn"])
+SPEED = {
+    "layers": (partial(layers_markdown, other="dense"), [case.name for case in LAYERS]),
+    "plans": (plans_markdown, [case.name for case in PLANS]),
+    "sweeps": (sweeps_markdown, [point.case.name for point in SWEEPS]),
+    "networks": (networks_markdown, [network.name for network in NETWORKS]),
+    "builds": (builds_markdown, list(BUILDS)),
+}
+
+
+@pytest.mark.parametrize("name", SPEED)
+def test_the_tables_of_speed_follow_from_the_raw_results(name):
+    table, names = SPEED[name]
+    report = json.loads((RESULTS / f"{name}.json").read_text())
+    assert not report["quick"]
+    assert [row["name"] for row in report["rows"]] == names
+    assert table(report["rows"]) == (RESULTS / f"{name}.md").read_text()
+    if name == "layers":
+        assert layers_markdown(report["rows"], "e2cnn") == (RESULTS / "e2cnn.md").read_text()
+    if name == "sweeps":
+        assert all((RESULTS / f"{plot}.svg").exists() for plot in draw_sweeps(report["rows"]))
+
+
+@pytest.mark.parametrize("name", ["compare", *SPEED, "equivariance", "steerable", "steerable_e2cnn"])
 def test_results_say_where_they_come_from(name):
     provenance = json.loads((RESULTS / f"{name}.json").read_text())["provenance"]
     assert len(provenance["commit"]) == 40, "measured on a clean commit"

@@ -1,0 +1,29 @@
+"""How much time and memory layers and networks take, beside the ordinary ones of the same expanded shape."""
+
+from benchmarks.speed.builds import BUILDS, builds_markdown
+from benchmarks.speed.cases import LAYERS, PLANS, Case
+from benchmarks.speed.command import add_arguments, run
+from benchmarks.speed.layers import layers_markdown
+from benchmarks.speed.networks import NETWORKS, networks_markdown
+from benchmarks.speed.plans import plans_markdown
+from benchmarks.speed.setting import Setting
+from benchmarks.speed.sweep_plots import draw_sweeps
+from benchmarks.speed.sweeps import SWEEPS, sweeps_markdown
+
+__all__ = [
+    "BUILDS",
+    "LAYERS",
+    "NETWORKS",
+    "PLANS",
+    "SWEEPS",
+    "Case",
+    "Setting",
+    "add_arguments",
+    "builds_markdown",
+    "draw_sweeps",
+    "layers_markdown",
+    "networks_markdown",
+    "plans_markdown",
+    "run",
+    "sweeps_markdown",
+]

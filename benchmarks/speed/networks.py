@@ -1,0 +1,149 @@
+"""Whole networks: how many images they train on and classify in a second."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.speed.cases import Build
+from benchmarks.speed.clock import Task, take_turns
+from benchmarks.speed.executions import set_execution
+from benchmarks.speed.resnet import ResNet18
+from benchmarks.speed.section import Row, Section
+from benchmarks.speed.setting import Setting
+from benchmarks.speed.steps import compiled
+from benchmarks.speed.text import markdown
+from equiconv.groups import P4, P4M, Group, HueShift, Trivial
+from equiconv.models import CNN
+
+__all__ = ["NETWORKS", "Network", "Networks", "networks_markdown"]
+
+CLASSES = 10
+ORDINARY, DENSE, AUTO = "ordinary network", "dense", "auto"
+STEPS = ("training", "evaluation")
+HEADERS = ("network", "images", "computed by", "training, images/s", "evaluation, images/s")
+
+
+def cnn(group: Group, widths: Sequence[int], factorization: str | None = None) -> CNN:
+    """Return the seven-layer network of the published experiments; all layers have the same width."""
+    return CNN(group, widths[0], factorization=factorization, classes=CLASSES)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Describe a network and its input.
+
+    Args:
+        title: what it is.
+        build: makes it, of the group and the numbers of fields.
+        group: the group of all layers.
+        widths: the numbers of fields.
+        image: rows and columns of the images.
+        batch: images in a batch.
+        factorization: of the hidden layers, where it has one.
+    """
+
+    title: str
+    build: Callable[..., nn.Module]
+    group: Group
+    widths: tuple[int, ...]
+    image: int = 28
+    batch: int = 32
+    factorization: str | None = None
+
+    def contestants(self) -> dict[str, Build]:
+        """Return what builds the ordinary network of the same expanded shape, and this one with two executions."""
+        wide = tuple(self.group.order * width for width in self.widths)
+        ordinary = partial(self.build, Trivial(), wide)
+        return {ORDINARY: ordinary, **{name: partial(self._with, name) for name in (DENSE, AUTO)}}
+
+    def _with(self, execution: str) -> nn.Module:
+        options = {"factorization": self.factorization} if self.factorization else {}
+        net = self.build(self.group, self.widths, **options)
+        set_execution(net, execution)
+        return net
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        kind = f", {self.factorization}" if self.factorization else ""
+        return f"{self.title} on {self.group!r}{kind}, width {', '.join(map(str, dict.fromkeys(self.widths)))}"
+
+
+NETWORKS = (
+    Network("CNN", cnn, HueShift(3), (17,)),
+    Network("CNN", cnn, HueShift(4), (17,)),
+    Network("CNN", cnn, HueShift(3) * P4(), (10,)),
+    Network("CNN", cnn, HueShift(3), (64,)),
+    Network("CNN", cnn, HueShift(4), (64,)),
+    Network("CNN", cnn, HueShift(3) * P4(), (32,)),
+    Network("CNN", cnn, P4M(), (30,), factorization="gc"),
+    Network("ResNet-18", ResNet18, HueShift(3), (36, 73, 147, 295), image=32),
+)
+
+
+class Networks(Section):
+    """Measure a training step and an evaluation of each network."""
+
+    def items(self, quick: bool) -> Sequence[Network]:
+        """Return the networks."""
+        small = [replace(network, widths=(2,) * len(network.widths), batch=2) for network in NETWORKS]
+        return small if quick else NETWORKS
+
+    def measure(self, item: Network, setting: Setting) -> Row:
+        """Return the times of one network, by what computes it."""
+        torch.compiler.reset()
+        builds = item.contestants()
+        if setting.compiled:
+            builds |= {f"{name}, compiled": compiled(build) for name, build in builds.items()}
+        with setting.computing():
+            images = setting.tensor(item.batch, 3, item.image, item.image)
+            labels = torch.randint(CLASSES, (item.batch,), device=images.device)
+            tasks = {name: _steps(build, images, labels, setting) for name, build in builds.items()}
+            turns = {f"{name}|{step}": tasks[name][step] for step in STEPS for name in tasks}
+            times = take_turns(turns, setting)
+        return {
+            "name": item.name,
+            "input": list(images.shape),
+            "milliseconds": {name: {step: times[f"{name}|{step}"] for step in STEPS} for name in tasks},
+        }
+
+    def files(self, rows: Sequence[Row], setting: Setting) -> dict[str, str]:
+        """Return the table."""
+        return {"networks.md": networks_markdown(rows)}
+
+
+def _steps(build: Build, images: Tensor, labels: Tensor, setting: Setting) -> dict[str, Task]:
+    net, ready = (setting.place(build()) for _ in range(2))
+    ready.eval()
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
+
+    def train() -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(net(images), labels).backward()
+        optimizer.step()
+
+    return {"training": train, "evaluation": torch.no_grad()(lambda: ready(images))}
+
+
+def networks_markdown(rows: Sequence[Row]) -> str:
+    """Return the table in Markdown: images per second, and in parentheses how many times those of ``dense``."""
+    return markdown(HEADERS, [cells for row in rows for cells in _lines(row)], words=3)
+
+
+def _lines(row: Row) -> list[list[str]]:
+    batch, _, height, width = row["input"]
+    lines = []
+    for place, (name, times) in enumerate(row["milliseconds"].items()):
+        what = ["", ""] if place else [row["name"], f"{batch}x {height}x{width}"]
+        cells = [_rate(batch, times[step], row["milliseconds"][DENSE][step]) for step in STEPS]
+        lines.append([*what, name, *cells])
+    return lines
+
+
+def _rate(batch: int, milliseconds: float, dense: float) -> str:
+    rate = 1000 * batch / milliseconds
+    return f"{rate:,.{0 if rate >= 100 else 1}f} ({dense / milliseconds:.2f} x)"
