@@ -70,7 +70,7 @@ class KernelPipeline(Tables, ABC):
         o, g, i, f, _ = kernels.shape
         return kernels.reshape(o * g, i * f, *self.kernel_size)
 
-    def forward(self, coefficients: Tensor) -> Tensor:
+    def expand(self, coefficients: Tensor) -> Tensor:
         """Act, sample, fold: ``(o, i, *coefficient_shape)`` to ``(o*g, i*f, kh, kw)``."""
         self.settle(coefficients.device)
         return self.fold(self.sample(self.act(coefficients)))

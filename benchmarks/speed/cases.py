@@ -16,7 +16,7 @@ Build = Callable[[], nn.Module]
 
 REFERENCE = "nn.Conv2d"
 DEPTHWISE = "1x1, depthwise"
-FREE, FACTORIZED = ("dense", "fourier"), ("dense", "fourier", "separable")
+COLORS, SPATIAL, FACTORIZED = ("dense", "fourier"), ("dense", "steered"), ("dense", "separable")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Case:
     lifting: bool = False
     kernel: int = 3
     harmonics: bool = False
-    executions: tuple[str, ...] = FREE
+    executions: tuple[str, ...] = COLORS
     batch: int = 8
     size: int = 32
 
@@ -121,18 +121,22 @@ LAYERS = (
     Case(SO2(3), 16, kernel=5, harmonics=True),
 )
 _plan = partial(Case, batch=16, size=16)
+_steered = partial(_plan, executions=SPATIAL)
+_factorized = partial(_plan, executions=FACTORIZED)
 PLANS = (
     *(_plan(HueShift(n), 64) for n in (3, 4, 6, 8)),
     *(_plan(HueShift(n), 16) for n in (3, 4)),
-    *(_plan(group, 128, size=8) for group in (HueShift(3), HueShift(8), P4M())),
+    *(_plan(HueShift(n), 128, size=8) for n in (3, 8)),
     _plan(HueShift(3) * P4M(), 16),
-    _plan(P4(), 64),
-    _plan(P4M(), 64),
-    _plan(Cyclic(8), 32, kernel=5, harmonics=True),
-    _plan(Cyclic(8), 64, kernel=5, harmonics=True, size=8),
-    _plan(SO2(2), 16, kernel=5, harmonics=True),
-    _plan(P4M(), 64, lifting=True, size=32),
-    *(_plan(HueShift(3), 64, kind, executions=FACTORIZED) for kind in ("g", "gc")),
-    _plan(P4M(), 64, "gc", executions=FACTORIZED),
-    _plan(P4M(), 128, "gc", executions=FACTORIZED, size=8),
+    *(_plan(P4M(), fields, kernel=1, size=size) for fields, size in ((16, 16), (64, 16), (128, 8))),
+    *(_steered(group, 64) for group in (P4(), P4M())),
+    *(_steered(group, 128, size=8) for group in (P4(), P4M())),
+    _steered(Cyclic(8), 32, kernel=5),
+    _steered(Cyclic(8), 64, kernel=5, size=8),
+    _steered(SO2(2), 16, kernel=5),
+    _steered(P4M(), 64, lifting=True, size=32),
+    *(_factorized(HueShift(3), 64, kind) for kind in ("g", "gc")),
+    _factorized(HueShift(3), 1, "g", size=32),
+    _factorized(P4M(), 64, "gc"),
+    _factorized(P4M(), 128, "gc", size=8),
 )

@@ -10,11 +10,12 @@ from benchmarks.plots import COLORS, INK, MARKERS, STYLE, svg
 from benchmarks.speed.cases import REFERENCE
 from benchmarks.speed.section import Row
 
-__all__ = ["draw_sweeps"]
+__all__ = ["draw_sweeps", "plan_of"]
 
 LABELS = {"order": "order n of the group", "fields": "fields", "size": "rows and columns of the maps"}
-SERIES = (REFERENCE, "dense", "fourier", "auto")
-BOUND = "fourier, bound by multiplications"
+PLAN = "plan with blocks"
+SERIES = (REFERENCE, "dense", PLAN, "auto")
+BOUND = "its bound by multiplications"
 
 
 def draw_sweeps(rows: Sequence[Row]) -> dict[str, str]:
@@ -29,6 +30,11 @@ def draw_sweeps(rows: Sequence[Row]) -> dict[str, str]:
         with mpl.rc_context(STYLE):
             plots[name] = svg(_figure([row for row in rows if row["sweep"] == sweep], LABELS[sweep]), name)
     return plots
+
+
+def plan_of(row: Row) -> str:
+    """Return the plan with blocks that was measured beside the dense one."""
+    return next(name for name in row["milliseconds"] if name not in SERIES)
 
 
 def _figure(rows: Sequence[Row], label: str) -> Figure:
@@ -52,29 +58,31 @@ def _figure(rows: Sequence[Row], label: str) -> Figure:
     return figure
 
 
+def _milliseconds(row: Row) -> dict[str, float]:
+    """Return the times by series."""
+    return row["milliseconds"] | {PLAN: row["milliseconds"][plan_of(row)]}
+
+
 def _times(axes: Axes, rows: Sequence[Row]) -> None:
     for index, name in enumerate(SERIES):
-        found = [row for row in rows if name in row["milliseconds"]]
-        points = [(row["value"], row["milliseconds"][name] / row["input"][0]) for row in found]  # batches may differ
+        points = [(row["value"], _milliseconds(row)[name] / row["input"][0]) for row in rows]  # batches may differ
         _line(axes, points, index, name)
 
 
 def _ratios(axes: Axes, rows: Sequence[Row]) -> None:
     axes.axhline(1, color=COLORS[0], linewidth=1.5)
     for index, name in enumerate(SERIES[1:], 1):
-        found = [(row["value"], row["milliseconds"]) for row in rows if name in row["milliseconds"]]
-        _line(axes, [(value, times[REFERENCE] / times[name]) for value, times in found], index, name)
-    work = [(row["value"], row["multiplications"]) for row in rows if "fourier" in row["multiplications"]]
-    bound = [(value, counts[REFERENCE] / counts["fourier"]) for value, counts in work]
-    if bound:
-        axes.plot(*zip(*bound, strict=True), color=COLORS[2], linewidth=1.2, linestyle="--", label=BOUND)
+        times = [(row["value"], _milliseconds(row)) for row in rows]
+        _line(axes, [(value, series[REFERENCE] / series[name]) for value, series in times], index, name)
+    work = [(row["value"], row["multiplications"], plan_of(row)) for row in rows]
+    bound = [(value, counts[REFERENCE] / counts[plan]) for value, counts, plan in work]
+    axes.plot(*zip(*bound, strict=True), color=COLORS[2], linewidth=1.2, linestyle="--", label=BOUND)
     axes.set_ylim(bottom=0)
 
 
 def _line(axes: Axes, points: Sequence[tuple[int, float]], index: int, name: str) -> None:
-    if points:
-        color, marker = COLORS[index], MARKERS[index]
-        axes.plot(*zip(*points, strict=True), label=name, color=color, marker=marker, markersize=3.5, linewidth=1.5)
+    color, marker = COLORS[index], MARKERS[index]
+    axes.plot(*zip(*points, strict=True), label=name, color=color, marker=marker, markersize=3.5, linewidth=1.5)
 
 
 def _ticks(axes: Axes, values: Sequence[int], label: str) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from benchmarks.speed.cases import REFERENCE, Build, Case, tiny
+from benchmarks.speed.cases import COLORS, REFERENCE, SPATIAL, Build, Case, tiny
 from benchmarks.speed.plans import auto_takes, step_times
 from benchmarks.speed.section import Row, Section
 from benchmarks.speed.setting import Setting
 from benchmarks.speed.steps import multiplications
-from benchmarks.speed.sweep_plots import draw_sweeps
+from benchmarks.speed.sweep_plots import draw_sweeps, plan_of
 from benchmarks.speed.text import markdown, ratio
 from equiconv.groups import P4M, HueShift
 
@@ -17,7 +17,7 @@ __all__ = ["SWEEPS", "Point", "Sweeps", "sweeps_markdown"]
 
 STEP = "forward_backward"
 LIMIT = 10**10  # multiplications of the dense convolution; a batch is as small as that takes
-HEADERS = ("layer", "maps", REFERENCE, "dense", "fourier", "auto", "auto takes")
+HEADERS = ("layer", "maps", REFERENCE, "dense", "plan", "its ratio", "auto", "auto takes")
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ _case = partial(Case, batch=16)
 def _points() -> Iterator[Point]:
     for n in (*range(2, 9), 10, 12):
         yield Point("order", "HueShift(n)", n, _case(HueShift(n), 32, size=16))
-    for group in (HueShift(3), P4M()):
+    for group, executions in ((HueShift(3), COLORS), (P4M(), SPATIAL)):
         for fields in (16, 32, 64, 128, 256):
-            yield Point("fields", repr(group), fields, _case(group, fields, size=8))
+            yield Point("fields", repr(group), fields, _case(group, fields, executions=executions, size=8))
         for size in (8, 16, 32, 64):
-            yield Point("size", repr(group), size, _case(group, 32, size=size))
+            yield Point("size", repr(group), size, _case(group, 32, executions=executions, size=size))
 
 
 def _affordable(point: Point) -> Point:
@@ -100,5 +100,7 @@ def _cells(row: Row) -> list[str]:
     times = row["milliseconds"]
     batch, _, height, width = row["input"]
     dense = times[REFERENCE]
-    ratios = [ratio(dense, times[name]) if name in times else "-" for name in HEADERS[3:6]]
-    return [row["name"], f"{batch}x {height}x{width}", f"{dense:.1f} ms", *ratios, row["auto"]]
+    plan = plan_of(row)
+    ratios = {name: ratio(dense, times[name]) for name in ("dense", plan, "auto")}
+    head = [row["name"], f"{batch}x {height}x{width}", f"{dense:.1f} ms", ratios["dense"]]
+    return [*head, plan, ratios[plan], ratios["auto"], row["auto"]]

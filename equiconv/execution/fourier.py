@@ -76,7 +76,7 @@ class FourierPlan(BlockPlan):
         self.settle(coefficients.device)
         o, i, f, s = coefficients.shape
         waves = self.waves @ self._rows(coefficients.reshape(o, i, *self.orders, s))  # (w, o*i*r*s)
-        moved = self.pipeline(waves.view(-1, i, f // self.order, s))  # (w*o*r, i*r, kh, kw)
+        moved = self.pipeline.expand(waves.view(-1, i, f // self.order, s))  # (w*o*r, i*r, kh, kw)
         return self._by_block(moved.unflatten(0, (len(waves), -1)))
 
     def analyze(self, x: Tensor, slide: Slide) -> Sequence[Tensor]:

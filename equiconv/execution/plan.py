@@ -182,7 +182,7 @@ class DensePlan(Plan):
 
     def kernels(self, *factors: Tensor) -> Sequence[Tensor]:
         """Return the kernel ``(o*g, i*f, kh, kw)``."""
-        return (self.pipeline(combine(*factors)),)
+        return (self.pipeline.expand(combine(*factors)),)
 
     def forward(self, x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None, slide: Slide) -> Tensor:
         """Convolve ``x`` (b, i*f, h, w); return ``(b, o*g, h', w')``."""

@@ -61,7 +61,7 @@ class SeparablePlan(Plan):
         else:
             apart = mix.unflatten(0, (self.job.channel_groups, -1)).transpose(1, 2)  # (groups, i, o / groups, f)
             mix = apart.reshape(-1, 1, mix.shape[-1])  # (groups * i * o / groups, 1, f)
-        return *self.mixing.kernels(mix[..., None]), self.pipeline(spatial[:, :, None])
+        return *self.mixing.kernels(mix[..., None]), self.pipeline.expand(spatial[:, :, None])
 
     def forward(self, x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None, slide: Slide) -> Tensor:
         """Convolve ``x`` (b, i*f, h, w); return ``(b, o*g, h', w')``."""

@@ -160,7 +160,7 @@ class Convolution(FieldLayer, ABC):
 
     def kernel(self) -> Tensor:
         """Return the kernel of the one convolution that this layer is, ``(o*g, i*f, kh, kw)``."""
-        return self.pipeline(combine(*self.factors()))
+        return self.pipeline.expand(combine(*self.factors()))
 
     def expanded_bias(self) -> Tensor | None:
         """Return the bias of every output channel, ``(o*g,)``, or None."""
