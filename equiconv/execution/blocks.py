@@ -10,10 +10,11 @@ from operator import add
 import torch
 from torch import Tensor
 
-from equiconv.execution.plan import Job, Plan, Slide, with_bias
+from equiconv.execution.plan import Job, Plan, Slide, Work, with_bias
 from equiconv.groups.spectrum import Block, Spectrum
 
 PIECE = 200_000  # numbers that are convolved at once, so that what they become stays in the cache
+SMALL = 3.0  # the multiplications of a convolution that take as long as one of a product with a small matrix
 LEAST = 1024  # pixels that a piece has at least, so that the products of matrices are not too narrow
 
 
@@ -104,6 +105,13 @@ def images_at_once(shape: Sequence[int]) -> int:
     return max(1, math.ceil(b / max(1, pieces)))
 
 
-def passes(job: Job, width: int) -> float:
-    """Return the numbers that pass through memory on the way to the Fourier basis and back."""
-    return width * (4 * job.fields * job.shrinkage + 6 * job.outputs)
+def transforms(job: Job, width: int, order: int) -> Work:
+    """Return the work on the way to the Fourier basis of a group of this order and back.
+
+    Args:
+        job: the convolution.
+        width: the number of factors, times the order of the other factors of the group.
+        order: of the group whose Fourier basis it is.
+    """
+    read, written = job.fields * job.shrinkage, job.outputs
+    return Work(SMALL * width * order * (read + written), traffic=width * (4 * read + 6 * written))

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from equiconv.errors import FieldTypeError
 from equiconv.execution.fourier import FourierPlan
-from equiconv.execution.plan import DensePlan, Job, Plan, Work
+from equiconv.execution.plan import DensePlan, Job, Plan
+from equiconv.execution.rates import gain
 from equiconv.execution.separable import SeparablePlan
 from equiconv.execution.steered import SteeredPlan
 
@@ -19,14 +20,9 @@ NEEDS = {
     "steered": "regular fields, in and out, of a finite group",
     "separable": 'factorization="g" or "gc"',
 }
-GAIN = 1.1  # a plan is taken if it promises to be so many times faster than the dense one
+GAIN = 1.05  # a plan is taken if it promises to be so many times faster than the dense one
 MEMORY = 1.3  # and to take at most so many times the memory
 LARGEST = 1_000_000  # numbers of one image: beyond, what the plans write no longer stays in the cache
-TRAFFIC = {  # the multiplications of a dense convolution that take as long as a number read or written, as measured
-    ("cpu", torch.float64): 30.0,
-    ("cpu", torch.float32): 30.0,
-    ("cpu", torch.bfloat16): 75.0,
-}
 
 
 def alternative(execution: str, job: Job) -> Plan | None:
@@ -51,16 +47,11 @@ def alternative(execution: str, job: Job) -> Plan | None:
 
 
 def fastest(job: Job) -> type[Plan]:
-    """Return the plan with the least work in single precision, the dense one unless another promises a gain."""
-    works = {plan: plan.work(job) for plan in PLANS.values() if plan.serves(job)}
-    traffic = TRAFFIC["cpu", torch.float32]
-    best = min(works, key=lambda plan: works[plan].cost(traffic))
-    return best if gains(works[best], works[DensePlan], traffic) else DensePlan
-
-
-def gains(work: Work, dense: Work, traffic: float) -> bool:
-    """Tell whether a plan promises to be faster than the dense one by more than the promise may be wrong."""
-    return dense.cost(traffic) > GAIN * work.cost(traffic)
+    """Return the plan that promises the largest gain in single precision; the dense one if none does."""
+    dense = DensePlan.work(job)
+    gains = {plan: gain(name, plan.work(job), dense) for name, plan in PLANS.items() if plan.serves(job)}
+    best = max(gains, key=gains.__getitem__)
+    return best if gains[best] > GAIN else DensePlan
 
 
 def pays(plan: Plan, dense: Plan, x: Tensor) -> bool:
@@ -70,8 +61,7 @@ def pays(plan: Plan, dense: Plan, x: Tensor) -> bool:
     plan is taken. A single image may not be too large to be convolved at once, and in training memory must suffice.
     When a graph is traced, sizes may be unknown, and memory is up to the compiler.
     """
-    traffic = TRAFFIC.get((x.device.type, _precision(x)))
-    if traffic is None or not gains(plan.effort, dense.effort, traffic):
+    if gain(plan.name, plan.effort, dense.effort, x.device.type, _precision(x)) <= GAIN:
         return False
     if torch.compiler.is_compiling():
         return True

@@ -8,7 +8,7 @@ from operator import mul
 import numpy as np
 from torch import Tensor
 
-from equiconv.execution.blocks import BlockPlan, images_at_once, passes
+from equiconv.execution.blocks import BlockPlan, images_at_once, transforms
 from equiconv.execution.plan import Job, Slide, Work
 from equiconv.groups.group import Group
 from equiconv.groups.plane import Trivial
@@ -53,8 +53,7 @@ class FourierPlan(BlockPlan):
         blocks = spectrum(still).blocks
         products = sum(block.multiplications for block in blocks) * moving.order**2
         width = sum(block.rows * block.columns * block.products for block in blocks) * moving.order
-        multiplications = job.outputs * job.inputs * products * job.pixels
-        return Work(multiplications, traffic=passes(job, width))
+        return Work(job.outputs * job.inputs * products * job.pixels) + transforms(job, width, still.order)
 
     def memory(self, shape: Sequence[int]) -> float:
         """Count the factors, which the backward pass needs, and a piece of the batch on its way."""

@@ -31,10 +31,6 @@ class Work:
     multiplications: float
     traffic: float = 0.0
 
-    def cost(self, traffic: float) -> float:
-        """Return the multiplications that take as long, if a number read or written takes as long as ``traffic``."""
-        return self.multiplications + traffic * self.traffic
-
     def __add__(self, other: "Work") -> "Work":
         return Work(self.multiplications + other.multiplications, self.traffic + other.traffic)
 

@@ -8,10 +8,8 @@ from torch import Tensor
 from equiconv.bases import Pixels
 from equiconv.execution.fourier import FourierPlan
 from equiconv.execution.plan import DensePlan, Job, Plan, Slide, Work, pointwise
+from equiconv.execution.rates import gain
 from equiconv.kernels import OrbitPipeline
-
-TRAFFIC = 30.0  # multiplications for each number read or written, in single precision
-PASSES = 6.0  # through memory, that take as long as a depthwise convolution, writing and reading its input
 
 
 class SeparablePlan(Plan):
@@ -46,7 +44,7 @@ class SeparablePlan(Plan):
         """Count both steps, and the passes over what is between them."""
         mixing = _mixing(job)
         channels = mixing.outputs * job.group.order
-        spatial = Work(channels * job.pixels, PASSES * channels * job.shrinkage)
+        spatial = Work(channels * job.pixels, 2 * channels * job.shrinkage)
         return job.shrinkage * _cheaper(mixing).work(mixing) + spatial
 
     def memory(self, shape: Sequence[int]) -> float:
@@ -83,5 +81,6 @@ def _mixing(job: Job) -> Job:
 
 def _cheaper(mixing: Job) -> type[Plan]:
     """Return the plan of the first step."""
-    plans = [plan for plan in (DensePlan, FourierPlan) if plan.serves(mixing)]
-    return min(plans, key=lambda plan: plan.work(mixing).cost(TRAFFIC))
+    if not FourierPlan.serves(mixing):
+        return DensePlan
+    return FourierPlan if gain("fourier", FourierPlan.work(mixing), DensePlan.work(mixing)) > 1 else DensePlan

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from equiconv.execution.blocks import BlockPlan, images_at_once, passes
+from equiconv.execution.blocks import BlockPlan, images_at_once, transforms
 from equiconv.execution.plan import Job, Slide, Work, pointwise
 from equiconv.groups.spectrum import spectrum
 from equiconv.kernels import combine
-
-SEEING = 8.0  # the passes through memory, of copying, that take as long as to write and read what the basis sees
 
 
 class SteeredPlan(BlockPlan):
@@ -49,9 +47,8 @@ class SteeredPlan(BlockPlan):
         """Count the products of all blocks and those of the basis, and the passes over what the basis sees."""
         n, size = job.group.order, job.basis.size
         products = sum(block.rows * block.columns**2 for block in spectrum(job.group, complex_numbers=False).blocks)
-        seeing = job.fields * n * n * size * job.pixels
-        multiplications = job.outputs * job.inputs * products * size + seeing
-        return Work(multiplications, traffic=SEEING * job.fields * n * size + passes(job, n))
+        seeing = Work(job.fields * n * n * size * job.pixels, traffic=2 * job.fields * n * size)
+        return Work(job.outputs * job.inputs * products * size) + seeing + transforms(job, n, n)
 
     def memory(self, shape: Sequence[int]) -> float:
         """Count what the basis sees, which the backward pass needs, and a piece of the batch on its way."""
