@@ -7,10 +7,12 @@ import math
 import pytest
 import torch
 from plans import difference, planned
+from zoo_plans import BROKEN_PLANS, broken, tampered, waves_the_wrong_way_around
 
 from equiconv.execution import blocks
 from equiconv.groups import P4, P4M, Cyclic, Dihedral, Flip, HueShift
 from equiconv.layers import GroupConv2d, GroupConvTranspose2d
+from equiconv.testing import assert_equivariant
 
 PHOTOMETRIC = [
     *(HueShift(n) for n in (2, 3, 4, 5, 6, 8)),
@@ -153,3 +155,23 @@ def test_functional_transforms():
     parameters = {name: torch.stack([p, 2 * p]).detach() for name, p in layer.named_parameters()}
     found = torch.func.vmap(lambda p: torch.func.functional_call(layer.eval(), p, (x,)))(parameters)
     torch.testing.assert_close(found, torch.stack([layer(x), 2 * layer(x)]))
+
+
+@pytest.mark.parametrize("make", BROKEN_PLANS, ids=lambda f: f.__name__)
+def test_broken_plans_are_rejected(make):
+    layer, x = make()
+    assert difference(layer, x) > 1e-3
+
+
+class Nothing:
+    """Changes nothing."""
+
+
+def test_the_tampering_itself_is_not_what_is_rejected():
+    assert difference(*tampered(P4M(), "steered", "waves", lambda waves: waves)) < 1e-12
+    assert difference(*broken(Nothing, HueShift(3), "fourier")) < 1e-12
+
+
+def test_a_plan_in_the_wrong_direction_is_equivariant_all_the_same():
+    layer, _ = waves_the_wrong_way_around()
+    assert_equivariant(layer)
