@@ -57,6 +57,8 @@ def test_made_once(name):
     assert layer._cache.made == 1
     layer.train()(x)
     assert layer._cache.made == 1
+    layer.eval()(x)
+    assert layer._cache.made == 2
 
 
 def double_in_place(layer):
@@ -133,6 +135,27 @@ def test_a_cache_that_does_not_look_is_seen(name):
         for each in copies:
             each.is_still = lambda parameter: True
     assert (layer(x) - fresh(layer, x)).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_elsewhere_recorded_changes_are_followed(name, monkeypatch):
+    """Where parameters are not compared number by number, what PyTorch records tells, and ``eval`` forgets."""
+    monkeypatch.setattr("equiconv.execution.cache.COMPARED", ())
+    for change in (double_in_place, replace_data, replace_parameters, load, assign, draw, step):
+        layer, x = ready(name)
+        layer(x)
+        layer(x)
+        assert layer._cache.made == 1
+        change(layer)
+        torch.testing.assert_close(layer(x), fresh(layer, x))
+        assert layer._cache.made == 2
+    double_data(layer)
+    torch.testing.assert_close(layer.eval()(x), fresh(layer, x))
+    with torch.inference_mode():
+        made_there, x = ready(name)
+        made_there(x)
+        double_in_place(made_there)
+        torch.testing.assert_close(made_there(x), fresh(made_there, x))
 
 
 @torch.no_grad()

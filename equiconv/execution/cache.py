@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 T = TypeVar("T")
+COMPARED = ("cpu",)  # the kinds of device where reading all parameters keeps nobody waiting
 
 
 def may_be_kept(parameters: Sequence[Tensor]) -> bool:
@@ -64,7 +65,7 @@ class _Copy:
     def __init__(self, parameter: Tensor) -> None:
         self.parameter = ref(parameter)
         self.state = _state(parameter)
-        self.values = parameter.detach().clone() if parameter.device.type == "cpu" else None
+        self.values = parameter.detach().clone() if parameter.device.type in COMPARED else None
 
     def is_still(self, parameter: Tensor) -> bool:
         """Tell whether the parameter is as it was."""

@@ -40,9 +40,12 @@ class GroupConv2d(Convolution):
         basis: what the kernel is made of: ``"pixels"``, ``"harmonics"``, or ``"auto"``: pixels if the group keeps the
             pixel grid, else harmonics; or a ``SpatialBasis``, or what makes one of a kernel size: ``Harmonics.e2cnn``.
         exact: refuse settings that lose equivariance; False lets them pass.
-        execution: how the same function is computed: ``"dense"``, one ordinary convolution; or ``"fourier"``, one for
-            each irrep of a factor that moves colors only, such as ``HueShift(n)``, between regular fields: for n = 3
-            with 4 of 9 multiplications, for n = 8 with 11 of 64.
+        execution: how the same function is computed; it may also be set later. ``"dense"``: one ordinary convolution.
+            ``"fourier"``: one for each irrep of the factors that move colors only, or of the group if kernels are 1x1,
+            between regular fields; 4 of 9 multiplications for ``HueShift(3)``. ``"steered"``: the functions of the
+            basis first, then 1x1 convolutions for each irrep, between regular fields; 12 of 64 multiplications for
+            ``P4M()``. ``"separable"``: a factorized kernel part by part. ``"auto"``: whichever is expected to be the
+            fastest for the input at hand; ``plan_for`` tells which.
 
     Shapes:
         Input: a tensor of ``in_type``, ``(B, n, d, H, W)``, or ``(B, n*d, H, W)`` if it is flat (images, invariants).

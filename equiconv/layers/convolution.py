@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -165,6 +166,11 @@ class Convolution(FieldLayer, ABC):
     def expanded_bias(self) -> Tensor | None:
         """Return the bias of every output channel, ``(o*g,)``, or None."""
         return None if self.bias is None else (self.bias @ self.directions).flatten()  # (o, t) @ (t, g)
+
+    def train(self, mode: bool = True) -> Self:
+        """Change to training, or to evaluation; kernels that were kept are forgotten."""
+        self._cache.clear()
+        return super().train(mode)
 
     def _expanded(self, plan: Plan) -> Expanded:
         """Return the kernels of a plan and the bias; in evaluation they are kept until a parameter changes."""
