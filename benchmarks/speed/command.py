@@ -1,6 +1,7 @@
 """The command: ``python -m benchmarks speed``."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -64,7 +65,8 @@ def run(args: argparse.Namespace) -> None:
     for name in dict.fromkeys(args.sections):
         section = SECTIONS[name]
         items = section.items(args.quick)
-        rows = [section.measure(item, setting) for item in track(items, f"measuring {name}", console=console)]
+        own = replace(setting, compiled=setting.compiled and name in COMPILED)
+        rows = [section.measure(item, own) for item in track(items, f"measuring {name}", console=console)]
         report = {"command": _command(args, name), "quick": args.quick, **_facts(setting)}
         stem = section.stem(name, setting)
         write_json(args.out / f"{stem}.json", report | {"provenance": provenance(), "rows": rows})
