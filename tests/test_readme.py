@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.equivariance import markdown as center_errors
 from benchmarks.speed import (
@@ -12,15 +13,19 @@ from benchmarks.speed import (
     LAYERS,
     NETWORKS,
     PLANS,
+    RATES,
     SWEEPS,
     builds_markdown,
     draw_sweeps,
     layers_markdown,
     networks_markdown,
     plans_markdown,
+    rates_markdown,
     sweeps_markdown,
 )
+from benchmarks.speed.rates import is_taken, slower, work
 from benchmarks.table import markdown_table
+from equiconv.execution.rates import gain
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results"
@@ -68,7 +73,43 @@ def test_the_tables_of_speed_follow_from_the_raw_results(name):
         assert all((RESULTS / f"{plot}.svg").exists() for plot in draw_sweeps(report["rows"]))
 
 
-@pytest.mark.parametrize("name", ["compare", *SPEED, "equivariance", "steerable", "steerable_e2cnn"])
+PRECISIONS = {"rates": torch.float32, "rates_bfloat16": torch.bfloat16, "rates_float64": torch.float64}
+
+
+@pytest.mark.parametrize("name", PRECISIONS)
+def test_the_tables_of_rates_follow_from_the_raw_results_and_the_rates_in_use(name):
+    report = json.loads((RESULTS / f"{name}.json").read_text())
+    rows, dtype = report["rows"], PRECISIONS[name]
+    assert not report["quick"]
+    assert (report["device"], getattr(torch, report["dtype"])) == ("cpu", dtype)
+    assert [row["name"] for row in rows] == [case.name for case in RATES]
+    assert rates_markdown(rows) == (RESULTS / f"{name}.md").read_text()
+    for row, case in zip(rows, RATES, strict=True):
+        (_, dense), (plan, effort) = work(case).items()
+        assert row["plan"] == plan
+        assert row["promised"] == pytest.approx(gain(plan, effort, dense, "cpu", dtype)), case.name
+
+
+def wrongly_taken(rows):
+    """The layers that are slower than dense by more than 5 % though their plan is taken."""
+    return [row["name"] for row in rows if is_taken(row) and slower(row) < 1 / 1.05]
+
+
+@pytest.mark.parametrize("name", PRECISIONS)
+def test_no_plan_is_taken_that_was_measured_to_be_slower(name):
+    rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    assert not wrongly_taken(rows)
+    assert {row["plan"] for row in rows if is_taken(row)}, "some plan is taken"
+
+
+def test_a_slower_plan_that_is_taken_is_seen():
+    ratios = {"training": 1.5, "evaluation": 0.9}
+    rows = [{"name": str(promised), "promised": promised, "measured": ratios} for promised in (1.0, 1.1)]
+    rows.append({"name": "hardly slower", "promised": 1.1, "measured": ratios | {"evaluation": 0.96}})
+    assert wrongly_taken(rows) == ["1.1"]
+
+
+@pytest.mark.parametrize("name", ["compare", *SPEED, *PRECISIONS, "equivariance", "steerable", "steerable_e2cnn"])
 def test_results_say_where_they_come_from(name):
     provenance = json.loads((RESULTS / f"{name}.json").read_text())["provenance"]
     assert len(provenance["commit"]) == 40, "measured on a clean commit"

@@ -147,6 +147,19 @@ def test_only_the_sections_that_are_asked_for(tmp_path):
     assert json.loads((tmp_path / "layers.json").read_text())["command"].endswith("--quick --dtype bfloat16")
 
 
+def test_only_the_sections_that_say_so_are_compiled(tmp_path, monkeypatch):
+    asked = {}
+    for name, section in SECTIONS.items():
+        monkeypatch.setattr(section, "items", lambda quick: [None])
+        monkeypatch.setattr(section, "measure", lambda item, setting, name=name: asked.update({name: setting.compiled}))
+        monkeypatch.setattr(section, "files", lambda rows, setting: {})
+    assert main(["speed", "--compile", "--sections", *SECTIONS, "--out", str(tmp_path)]) == 0
+    assert {name for name, compiled in asked.items() if compiled} == {"plans", "networks"}
+    assert asked.keys() == SECTIONS.keys()
+    for name, compiled in asked.items():
+        assert json.loads((tmp_path / f"{name}.json").read_text())["command"].endswith("--compile") == compiled
+
+
 def test_the_setting_is_left_as_it_was():
     threads = torch.get_num_threads()
     with Setting(dtype="bfloat16").computing():

@@ -6,6 +6,7 @@ from benchmarks.speed.command import add_arguments, run
 from benchmarks.speed.layers import layers_markdown
 from benchmarks.speed.networks import NETWORKS, networks_markdown
 from benchmarks.speed.plans import plans_markdown
+from benchmarks.speed.rates import RATES, rates_markdown
 from benchmarks.speed.setting import Setting
 from benchmarks.speed.sweep_plots import draw_sweeps
 from benchmarks.speed.sweeps import SWEEPS, sweeps_markdown
@@ -15,6 +16,7 @@ __all__ = [
     "LAYERS",
     "NETWORKS",
     "PLANS",
+    "RATES",
     "SWEEPS",
     "Case",
     "Setting",
@@ -24,6 +26,7 @@ __all__ = [
     "layers_markdown",
     "networks_markdown",
     "plans_markdown",
+    "rates_markdown",
     "run",
     "sweeps_markdown",
 ]

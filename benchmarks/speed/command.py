@@ -1,6 +1,7 @@
 """The command: ``python -m benchmarks speed``."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from benchmarks.speed.builds import Builds
 from benchmarks.speed.layers import Layers
 from benchmarks.speed.networks import Networks
 from benchmarks.speed.plans import Plans
+from benchmarks.speed.rates import Rates
 from benchmarks.speed.section import Section
 from benchmarks.speed.setting import DEVICES, DTYPES, Setting
 from benchmarks.speed.sweeps import Sweeps
@@ -26,7 +28,9 @@ SECTIONS: dict[str, Section] = {
     "sweeps": Sweeps(),
     "networks": Networks(),
     "builds": Builds(),
+    "rates": Rates(),
 }
+DEFAULT = [name for name in SECTIONS if name != "rates"]
 COMPILED = ("plans", "networks")
 ROUNDS = 7
 QUICK = " (quick: the layers are too small to compare)"
@@ -38,9 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rounds", type=int, default=ROUNDS, help=f"measurements of which the median is taken (default {ROUNDS})"
     )
     parser.add_argument("--quick", action="store_true", help="tiny layers: shows that it runs, measures nothing of use")
-    parser.add_argument(
-        "--sections", choices=SECTIONS, nargs="+", default=list(SECTIONS), help="what is measured (default: all)"
-    )
+    text = "what is measured (default: all but rates, by which execution plans are chosen)"
+    parser.add_argument("--sections", choices=SECTIONS, nargs="+", default=DEFAULT, help=text)
     parser.add_argument(
         "--peers", choices=PEERS, nargs="*", default=[], help="measure the layers of these libraries in the same run"
     )
@@ -52,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure all sections; each writes its report, ``layers.json`` and so on, and its tables and plots.
+    """Measure the sections; each writes its report, ``layers.json`` and so on, and its tables and plots.
 
     Raises:
         EquiconvError: if options do not fit together.
@@ -62,9 +65,11 @@ def run(args: argparse.Namespace) -> None:
     for name in dict.fromkeys(args.sections):
         section = SECTIONS[name]
         items = section.items(args.quick)
-        rows = [section.measure(item, setting) for item in track(items, f"measuring {name}", console=console)]
+        own = replace(setting, compiled=setting.compiled and name in COMPILED)
+        rows = [section.measure(item, own) for item in track(items, f"measuring {name}", console=console)]
         report = {"command": _command(args, name), "quick": args.quick, **_facts(setting)}
-        write_json(args.out / f"{name}.json", report | {"provenance": provenance(), "rows": rows})
+        stem = section.stem(name, setting)
+        write_json(args.out / f"{stem}.json", report | {"provenance": provenance(), "rows": rows})
         for file, text in section.files(rows, setting).items():
             write_text(args.out / file, text)
             if file.endswith(".md"):

@@ -14,6 +14,10 @@ Row = dict[str, Any]
 class Section(ABC):
     """Measure some things, one after the other, each for one row of the report."""
 
+    def stem(self, name: str, setting: Setting) -> str:
+        """Return the name of the report of the section that is called ``name``, without the ending."""
+        return name
+
     @abstractmethod
     def items(self, quick: bool) -> Sequence[Any]:
         """Return what is measured; if ``quick``, tiny things."""

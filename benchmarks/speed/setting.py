@@ -13,7 +13,7 @@ from equiconv.errors import EquiconvError
 __all__ = ["DEVICES", "DTYPES", "Setting"]
 
 DEVICES = ("cpu", "cuda")
-DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Setting:
     Args:
         rounds: measurements of which the median is taken.
         device: ``"cpu"`` (one thread) or ``"cuda"``.
-        dtype: ``"float32"``; ``"bfloat16"``, of the weights too; or, on CUDA, ``"tf32"``: float32, multiplied in
-            TensorFloat-32.
+        dtype: ``"float32"``; ``"bfloat16"`` or ``"float64"``, of the weights too; or, on CUDA, ``"tf32"``: float32,
+            multiplied in TensorFloat-32.
         compiled: measure the modules after ``torch.compile`` too.
         peers: the other libraries that are measured.
 

@@ -1,4 +1,8 @@
-"""What memory traffic costs, as measured: how much faster than the dense convolution a plan promises to be."""
+"""What memory traffic costs: how much faster than the dense convolution a plan promises to be.
+
+The rates are measured by ``python -m benchmarks speed --sections rates``, and rather too large than too small: a faster
+plan that is left costs less than a slower one that is taken.
+"""
 
 import torch
 
