@@ -62,8 +62,8 @@ class KernelPipeline(Tables, ABC):
         if not self.sampled:
             return coefficients
         o, g, i, f, s = coefficients.shape
-        rows = coefficients.transpose(0, 1).reshape(g, o * i * f, s)
-        return (rows @ self.samples).view(g, o, i, f, -1).transpose(0, 1)  # (o, g, i, f, kh*kw)
+        rows = coefficients.reshape(o, g, i * f, s)
+        return (rows @ self.samples).view(o, g, i, f, -1)  # (o, g, i, f, kh*kw)
 
     def fold(self, kernels: Tensor) -> Tensor:
         """Return the kernels as those of one convolution, ``(o*g, i*f, kh, kw)``."""
@@ -111,11 +111,7 @@ class OrbitPipeline(KernelPipeline):
         if self.gathers:
             g, width = self.source.shape
             moved = moved.reshape(o, -1, i, f * s // width, width).expand(o, g, i, -1, width)
-            source = self.source.view(1, g, 1, 1, width).expand_as(moved)
-            if self.sampled:  # g outermost in memory, where sampling wants it
-                moved = moved.transpose(0, 1).gather(4, source.transpose(0, 1)).transpose(0, 1)
-            else:
-                moved = moved.gather(4, source)
+            moved = moved.gather(4, self.source.view(1, g, 1, 1, width).expand_as(moved))
         return moved.reshape(o, -1, i, f, s)
 
 
@@ -159,21 +155,31 @@ class SolvedPipeline(KernelPipeline):
     """Combine the kernels that the group leaves alone: the output is any representation."""
 
     solutions: Tensor
+    drawn: Tensor
 
     def __init__(self, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
         samples = basis.samples()
-        super().__init__(basis, samples)
+        super().__init__(basis, None)
         squares = None if samples is None else np.square(samples).sum(1)
-        solutions: Floats = equivariant_kernels(out_rep, in_rep, basis.action(in_rep.group), squares)
+        solutions: Floats = equivariant_kernels(out_rep, in_rep, basis.action(in_rep.group), squares)  # (n, g, f, s)
         _check_reached(solutions, out_rep, in_rep, basis)
         self.coefficient_shape = (len(solutions),)
-        self.axes = (out_rep.dim, in_rep.dim, basis.size)
-        self.add_table("solutions", np.ascontiguousarray(solutions.reshape(len(solutions), -1)))
+        by_entry = solutions.reshape(len(solutions), out_rep.dim, in_rep.dim, basis.size).swapaxes(0, 1)
+        self.add_table("solutions", by_entry)  # (g, n, f, s)
+        self.add_table("drawn", by_entry if samples is None else by_entry @ samples)  # (g, n, f, kh*kw)
 
     def act(self, coefficients: Tensor) -> Tensor:
         """Return the combined kernels, ``(o, g, i, f, s)``, g being the entries of an output field."""
-        o, i, _ = coefficients.shape
-        return (coefficients @ self.solutions).view(o, i, *self.axes).transpose(1, 2)  # (o, g, i, f, s)
+        return self._combined(coefficients, self.solutions)
+
+    def expand(self, coefficients: Tensor) -> Tensor:
+        """Combine the solutions as they are on the pixels: ``(o, i, n)`` to ``(o*g, i*f, kh, kw)``."""
+        self.settle(coefficients.device)
+        return self.fold(self._combined(coefficients, self.drawn))
+
+    def _combined(self, coefficients: Tensor, solutions: Tensor) -> Tensor:
+        """Return ``(o, g, i, f, s)`` of ``(o, i, n)`` and ``(g, n, f, s)``."""
+        return (coefficients[:, None] @ solutions.flatten(2)).unflatten(3, solutions.shape[2:])
 
 
 def _check_reached(solutions: Floats, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
