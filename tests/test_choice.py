@@ -8,7 +8,7 @@ import torch
 from equiconv.errors import FieldTypeError
 from equiconv.execution.blocks import LEAST, images_at_once
 from equiconv.execution.choice import EXECUTIONS, GAIN, LARGEST, PLANS
-from equiconv.execution.rates import TRAFFIC, gain
+from equiconv.execution.rates import RATES, gain
 from equiconv.groups import P4, P4M, SO2, HueShift
 from equiconv.layers import GroupConv2d, GroupConvTranspose2d
 
@@ -97,10 +97,18 @@ def test_while_a_graph_is_traced_sizes_do_not_matter():
 
 def test_the_dense_plan_promises_itself():
     work = PLANS["dense"].work(layer(P4(), 4).dense.job)
-    assert work.multiplications == 16 * 16 * 9
-    for device, dtype in TRAFFIC:
-        assert gain("dense", work, work, device, dtype) == 0  # it needs no promise
+    assert work.multiplications == work.kernels == 16 * 16 * 9
+    for device, dtype in RATES:
+        assert gain("dense", work, work, 100, device, dtype) == 0  # it needs no promise
     assert GAIN > 1
+
+
+def test_few_pixels_are_dense():
+    conv = layer(HueShift(3), 64)
+    assert conv.plan_for(maps(conv, 4, batch=1)) == "dense"
+    assert conv.plan_for(maps(conv, 32, batch=2)) == "fourier"
+    wide = layer(P4M(), 128)  # there making the kernel takes longest
+    assert wide.plan_for(maps(wide, 4, batch=1)) == "steered"
 
 
 @pytest.mark.parametrize(

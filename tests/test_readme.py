@@ -10,10 +10,10 @@ import torch
 from benchmarks.equivariance import markdown as center_errors
 from benchmarks.speed import (
     BUILDS,
+    GRID,
     LAYERS,
     NETWORKS,
     PLANS,
-    RATES,
     SWEEPS,
     builds_markdown,
     draw_sweeps,
@@ -23,7 +23,7 @@ from benchmarks.speed import (
     rates_markdown,
     sweeps_markdown,
 )
-from benchmarks.speed.rates import is_taken, slower, work
+from benchmarks.speed.rates import is_taken, pixels, slower, work
 from benchmarks.table import markdown_table
 from equiconv.execution.rates import gain
 
@@ -82,12 +82,12 @@ def test_the_tables_of_rates_follow_from_the_raw_results_and_the_rates_in_use(na
     rows, dtype = report["rows"], PRECISIONS[name]
     assert not report["quick"]
     assert (report["device"], getattr(torch, report["dtype"])) == ("cpu", dtype)
-    assert [row["name"] for row in rows] == [case.name for case in RATES]
+    assert [row["name"] for row in rows] == [case.name for case in GRID]
     assert rates_markdown(rows) == (RESULTS / f"{name}.md").read_text()
-    for row, case in zip(rows, RATES, strict=True):
+    for row, case in zip(rows, GRID, strict=True):
         (_, dense), (plan, effort) = work(case).items()
         assert row["plan"] == plan
-        assert row["promised"] == pytest.approx(gain(plan, effort, dense, "cpu", dtype)), case.name
+        assert row["promised"] == pytest.approx(gain(plan, effort, dense, pixels(case), "cpu", dtype)), case.name
 
 
 def wrongly_taken(rows):

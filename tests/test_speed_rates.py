@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from benchmarks.__main__ import main
-from benchmarks.speed import RATES, rates_markdown
+from benchmarks.speed import GRID, rates_markdown
 from benchmarks.speed.cases import tiny
-from benchmarks.speed.rates import is_taken, rate, slower, work
+from benchmarks.speed.rates import in_use, is_taken, pixels, rate, slower, work
 from equiconv.execution.choice import GAIN
 from equiconv.execution.plan import Work
-from equiconv.execution.rates import TRAFFIC, gain
+from equiconv.execution.rates import RATES, gain
 
 
 @pytest.mark.parametrize(("dtype", "stem"), [("float32", "rates"), ("float64", "rates_float64")])
@@ -23,7 +23,7 @@ def test_the_command_writes_the_rates_of_each_precision(dtype, stem, tmp_path):
     assert report["dtype"] == dtype
     assert report["command"].startswith("python -m benchmarks speed --sections rates --rounds 1 --quick")
     assert (tmp_path / f"{stem}.md").read_text() == rates_markdown(report["rows"])
-    cases = tiny(RATES)
+    cases = tiny(GRID)
     assert [row["name"] for row in report["rows"]] == [case.name for case in cases]
     for row, case in zip(report["rows"], cases, strict=True):
         check(row, case, getattr(torch, dtype))
@@ -32,37 +32,38 @@ def test_the_command_writes_the_rates_of_each_precision(dtype, stem, tmp_path):
 def check(row, case, dtype):
     plan, works = row["plan"], {name: Work(**effort) for name, effort in row["work"].items()}
     assert works == work(case)
-    assert row["promised"] == gain(plan, works[plan], works["dense"], dtype=dtype)
-    assert row["rate"] == TRAFFIC["cpu", dtype][plan]
+    assert row["promised"] == gain(plan, works[plan], works["dense"], pixels(case), dtype=dtype)
+    assert row["rate"] == RATES["cpu", dtype].traffic[plan]
     dense, times = (row["milliseconds"][name] for name in ("dense", plan))
     assert row["measured"]["training"] == dense["forward_backward"] / times["forward_backward"]
     assert row["measured"]["evaluation"] == dense["evaluation"] / times["evaluation"]
-    assert row["rates"] == {name: rate(value, works[plan], works["dense"]) for name, value in row["measured"].items()}
+    others = works[plan], works["dense"], pixels(case), in_use("cpu", dtype)
+    assert row["rates"] == {name: rate(value, *others) for name, value in row["measured"].items()}
 
 
 def test_every_plan_is_measured_on_layers_of_its_own():
-    assert len(set(RATES)) == len(RATES)
-    assert {case.executions[-1] for case in RATES} == {plan for plans in TRAFFIC.values() for plan in plans}
+    assert len(set(GRID)) == len(GRID)
+    assert {case.executions[-1] for case in GRID} == {plan for rates in RATES.values() for plan in rates.traffic}
 
 
 @pytest.mark.parametrize("measured", [0.2, 1.0, 3.0])
 def test_the_rate_of_a_measurement_promises_that_measurement(measured, monkeypatch):
-    for case in tiny(RATES):
+    for case in tiny(GRID):
         (_, dense), (plan, effort) = work(case).items()
-        found = rate(measured, effort, dense)
-        monkeypatch.setitem(TRAFFIC["cpu", torch.float32], plan, found)
-        assert gain(plan, effort, dense) == pytest.approx(measured)
-        monkeypatch.setitem(TRAFFIC["cpu", torch.float32], plan, found * 1.1 + 1)
-        assert gain(plan, effort, dense) != pytest.approx(measured)
+        found = rate(measured, effort, dense, 100, in_use("cpu", torch.float32))
+        monkeypatch.setitem(RATES["cpu", torch.float32].traffic, plan, found)
+        assert gain(plan, effort, dense, 100) == pytest.approx(measured)
+        monkeypatch.setitem(RATES["cpu", torch.float32].traffic, plan, found * 1.1 + 1)
+        assert gain(plan, effort, dense, 100) != pytest.approx(measured)
 
 
 def test_what_is_taken_is_what_auto_takes():
     taken = set()
-    for case in RATES:
+    for case in GRID:
         works, plan, layer = work(case), case.executions[-1], case.layer("auto")
-        row = {"promised": gain(plan, works[plan], works["dense"])}
+        row = {"promised": gain(plan, works[plan], works["dense"], pixels(case))}
         with torch.no_grad():
-            assert (layer.plan_for(torch.zeros(1, *case.input_shape(layer)[1:])) == plan) == is_taken(row), case.name
+            assert (layer.plan_for(torch.zeros(case.input_shape(layer))) == plan) == is_taken(row), case.name
         taken.add((plan, is_taken(row)))
     assert taken == {(plan, decision) for plan, _ in taken for decision in (True, False)}
 

@@ -6,17 +6,17 @@ from benchmarks.speed.command import add_arguments, run
 from benchmarks.speed.layers import layers_markdown
 from benchmarks.speed.networks import NETWORKS, networks_markdown
 from benchmarks.speed.plans import plans_markdown
-from benchmarks.speed.rates import RATES, rates_markdown
+from benchmarks.speed.rates import GRID, rates_markdown
 from benchmarks.speed.setting import Setting
 from benchmarks.speed.sweep_plots import draw_sweeps
 from benchmarks.speed.sweeps import SWEEPS, sweeps_markdown
 
 __all__ = [
     "BUILDS",
+    "GRID",
     "LAYERS",
     "NETWORKS",
     "PLANS",
-    "RATES",
     "SWEEPS",
     "Case",
     "Setting",

@@ -5,17 +5,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 
+import torch
+
 from benchmarks.speed.cases import COLORS, FACTORIZED, SPATIAL, Build, Case, tiny
 from benchmarks.speed.plans import step_times
 from benchmarks.speed.section import Row, Section
 from benchmarks.speed.setting import DTYPES, Setting
 from benchmarks.speed.text import markdown, ratio
+from equiconv.execution import rates
 from equiconv.execution.choice import GAIN, PLANS
 from equiconv.execution.plan import Work
-from equiconv.execution.rates import TRAFFIC, gain
+from equiconv.execution.rates import gain
 from equiconv.groups import P4, P4M, Cyclic, Group, HueShift
 
-__all__ = ["RATES", "Rates", "is_taken", "rate", "rates_markdown", "slower", "work"]
+__all__ = ["GRID", "Rates", "in_use", "is_taken", "pixels", "rate", "rates_markdown", "slower", "work"]
 
 DENSE = "dense"
 STEPS = {"training": "forward_backward", "evaluation": "evaluation"}
@@ -35,6 +38,17 @@ def _at(case: Callable[..., Case], group: Group, points: Sequence[tuple[int, int
         yield case(group, fields, size=size)
 
 
+def _small() -> Iterator[Case]:
+    """Yield layers on few pixels, where what is done once counts."""
+    for batch, size in ((1, 8), (1, 16), (2, 16), (4, 8), (16, 4)):
+        for group, fields in ((HueShift(3), 32), (HueShift(3), 64), (HueShift(4), 32), (HueShift(8), 16)):
+            yield _colors(group, fields, batch=batch, size=size)
+        yield _colors(P4M(), 64, kernel=1, batch=batch, size=size)
+        yield _spatial(P4M(), 128, batch=batch, size=size)
+        for factored in (HueShift(3), P4M()):
+            yield _factorized(factored, 16, "gc", batch=batch, size=size)
+
+
 def _grid() -> Iterator[Case]:
     for n in (3, 4, 6):
         yield from _at(_colors, HueShift(n), (*POINTS, (32, 32)))
@@ -50,9 +64,10 @@ def _grid() -> Iterator[Case]:
     for group in (HueShift(3), P4(), P4M()):
         points = ((8, 16), (16, 16), (32, 16), (64, 16), (128, 8))
         yield from _at(partial(_factorized, factorization="gc"), group, points)
+    yield from _small()
 
 
-RATES = tuple(_grid())
+GRID = tuple(_grid())
 
 
 class Rates(Section):
@@ -64,7 +79,7 @@ class Rates(Section):
 
     def items(self, quick: bool) -> Sequence[Case]:
         """Return the layers; the plan that is measured is the last of their executions."""
-        return tiny(RATES) if quick else RATES
+        return tiny(GRID) if quick else GRID
 
     def measure(self, item: Case, setting: Setting) -> Row:
         """Return the times of both plans, the ratio that is promised and those measured, and the rates."""
@@ -73,16 +88,19 @@ class Rates(Section):
         times = step_times(builds, item, setting, list(STEPS.values()))
         measured = {name: times[DENSE][step] / times[plan][step] for name, step in STEPS.items()}
         device, dtype = setting.device, DTYPES[setting.dtype]
+        used = in_use(device, dtype)
         return {
             "name": item.name,
             "input": [item.batch, item.channels[0], item.size, item.size],
             "plan": plan,
             "milliseconds": times,
             "work": {name: asdict(effort) for name, effort in works.items()},
-            "promised": gain(plan, works[plan], works[DENSE], device, dtype),
+            "promised": gain(plan, works[plan], works[DENSE], pixels(item), device, dtype),
             "measured": measured,
-            "rate": TRAFFIC.get((device, dtype), {}).get(plan),
-            "rates": {name: rate(value, works[plan], works[DENSE]) for name, value in measured.items()},
+            "rate": used.traffic.get(plan),
+            "rates": {
+                name: rate(value, works[plan], works[DENSE], pixels(item), used) for name, value in measured.items()
+            },
         }
 
     def files(self, rows: Sequence[Row], setting: Setting) -> dict[str, str]:
@@ -96,15 +114,27 @@ def work(case: Case) -> dict[str, Work]:
     return {name: PLANS[name].work(job) for name in (DENSE, case.executions[-1])}
 
 
-def rate(measured: float, effort: Work, dense: Work) -> float:
-    """Return the rate at which the promise of a plan would be the measured ratio: what ``gain`` does, backwards.
+def pixels(case: Case) -> int:
+    """Return the pixels of the output, in all images."""
+    return case.batch * case.size**2
+
+
+def in_use(device: str, dtype: torch.dtype) -> rates.Rates:
+    """Return the rates by which ``"auto"`` chooses; where nothing has been measured, all but the traffic is free."""
+    return rates.RATES.get((device, dtype), rates.Rates({}, kernel=0.0, call=0.0))
+
+
+def rate(measured: float, effort: Work, dense: Work, pixels: float, used: rates.Rates) -> float:
+    """Return the rate of traffic at which the promise of a plan would be the measured ratio: ``gain``, backwards.
 
     Args:
         measured: how many times faster than the dense plan it was.
         effort: what it does.
         dense: what the dense plan does.
+        pixels: of the output, in all images.
+        used: the other rates.
     """
-    return (dense.multiplications / measured - effort.multiplications) / effort.traffic
+    return (used.cost(dense, 0.0, pixels) / measured - used.cost(effort, 0.0, pixels)) / effort.traffic
 
 
 def is_taken(row: Row) -> bool:

@@ -53,10 +53,10 @@ class BlockPlan(Plan):
     def forward(self, x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None, slide: Slide) -> Tensor:
         """Convolve ``x`` (b, i*f, h, w); return ``(b, o*g, h', w')``."""
         self.settle(x.device)
-        if torch.compiler.is_compiling():
+        at_once = x.shape[0] if torch.compiler.is_compiling() else images_at_once(x.shape)
+        if at_once >= x.shape[0]:
             return self._convolve(x, kernels, bias, slide)
-        pieces = x.split(images_at_once(x.shape))
-        return torch.cat([self._convolve(piece, kernels, bias, slide) for piece in pieces])
+        return torch.cat([self._convolve(piece, kernels, bias, slide) for piece in x.split(at_once)])
 
     def _convolve(self, x: Tensor, kernels: Sequence[Tensor], bias: Tensor | None, slide: Slide) -> Tensor:
         """Convolve so many images at once."""
@@ -114,4 +114,4 @@ def transforms(job: Job, width: int, order: int) -> Work:
         order: of the group whose Fourier basis it is.
     """
     read, written = job.fields * job.shrinkage, job.outputs
-    return Work(SMALL * width * order * (read + written), traffic=width * (4 * read + 6 * written))
+    return Work(SMALL * width * order * (read + written), traffic=width * (4 * read + 6 * written), calls=8)

@@ -61,9 +61,11 @@ def pays(plan: Plan, dense: Plan, x: Tensor) -> bool:
     plan is taken. A single image may not be too large to be convolved at once, and in training memory must suffice.
     When a graph is traced, sizes may be unknown, and memory is up to the compiler.
     """
-    if gain(plan.name, plan.effort, dense.effort, x.device.type, _precision(x)) <= GAIN:
+    traced, (b, _, h, w) = torch.compiler.is_compiling(), x.shape
+    pixels = math.inf if traced else b * h * w / plan.job.shrinkage
+    if gain(plan.name, plan.effort, dense.effort, pixels, x.device.type, _precision(x)) <= GAIN:
         return False
-    if torch.compiler.is_compiling():
+    if traced:
         return True
     if math.prod(x.shape[1:]) > LARGEST:
         return False

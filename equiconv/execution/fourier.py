@@ -48,12 +48,14 @@ class FourierPlan(BlockPlan):
 
     @staticmethod
     def work(job: Job) -> Work:
-        """Count the products of all blocks, and the passes over the components."""
+        """Count the products of all blocks, and the way to the Fourier basis and back."""
         still, moving = (_product(job.group, places) for places in _factors(job))
-        blocks = spectrum(still).blocks
-        products = sum(block.multiplications for block in blocks) * moving.order**2
-        width = sum(block.rows * block.columns * block.products for block in blocks) * moving.order
-        return Work(job.outputs * job.inputs * products * job.pixels) + transforms(job, width, still.order)
+        blocks, pairs = spectrum(still).blocks, job.outputs * job.inputs * moving.order**2
+        factors = sum(block.rows * block.columns * block.products for block in blocks)
+        products = sum(block.multiplications for block in blocks)
+        entries = sum(block.columns**2 * block.products for block in blocks)
+        mixing = Work(pairs * products * job.pixels, kernels=pairs * entries * job.window, calls=factors)
+        return mixing + transforms(job, factors * moving.order, still.order)
 
     def memory(self, shape: Sequence[int]) -> float:
         """Count the factors, which the backward pass needs, and a piece of the batch on its way."""

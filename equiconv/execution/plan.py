@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
@@ -21,21 +21,26 @@ Slide = Callable[[Tensor, Tensor, Tensor | None, int], Tensor]
 
 @dataclass(frozen=True)
 class Work:
-    """Count what a plan does for one pixel of the output.
+    """Count what a plan does: for one pixel of the output, and once.
 
     Args:
-        multiplications: those of the convolutions.
-        traffic: the numbers that are read or written besides input, output and kernels.
+        multiplications: those of the convolutions, for one pixel.
+        traffic: the numbers that are read or written besides input, output and kernels, for one pixel.
+        kernels: the numbers of the kernels.
+        calls: how often PyTorch is called.
     """
 
     multiplications: float
     traffic: float = 0.0
+    kernels: float = 0.0
+    calls: int = 0
 
     def __add__(self, other: "Work") -> "Work":
-        return Work(self.multiplications + other.multiplications, self.traffic + other.traffic)
+        return Work(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
-    def __rmul__(self, factor: float) -> "Work":
-        return Work(factor * self.multiplications, factor * self.traffic)
+    def shrunk(self, shrinkage: float) -> "Work":
+        """Return the work, where there are so many pixels for each of the output."""
+        return replace(self, multiplications=shrinkage * self.multiplications, traffic=shrinkage * self.traffic)
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,8 @@ class DensePlan(Plan):
     @staticmethod
     def work(job: Job) -> Work:
         """Count a product for each pair of channels and pixel of the kernel."""
-        return Work(job.outputs * job.inputs * job.out_rep.dim * job.in_rep.dim * job.pixels)
+        pairs = job.outputs * job.inputs * job.out_rep.dim * job.in_rep.dim
+        return Work(pairs * job.pixels, kernels=pairs * job.window, calls=1)
 
     def memory(self, shape: Sequence[int]) -> float:
         """Count input, output and kernel, with their gradients."""

@@ -44,8 +44,8 @@ class SeparablePlan(Plan):
         """Count both steps, and the passes over what is between them."""
         mixing = _mixing(job)
         channels = mixing.outputs * job.group.order
-        spatial = Work(channels * job.pixels, 2 * channels * job.shrinkage)
-        return job.shrinkage * _cheaper(mixing).work(mixing) + spatial
+        spatial = Work(channels * job.pixels, 2 * channels * job.shrinkage, calls=1)
+        return _cheaper(mixing).work(mixing).shrunk(job.shrinkage) + spatial
 
     def memory(self, shape: Sequence[int]) -> float:
         """Count the first step, and the output."""

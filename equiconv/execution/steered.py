@@ -44,11 +44,13 @@ class SteeredPlan(BlockPlan):
 
     @staticmethod
     def work(job: Job) -> Work:
-        """Count the products of all blocks and those of the basis, and the passes over what the basis sees."""
-        n, size = job.group.order, job.basis.size
-        products = sum(block.rows * block.columns**2 for block in spectrum(job.group, complex_numbers=False).blocks)
-        seeing = Work(job.fields * n * n * size * job.pixels, traffic=2 * job.fields * n * size)
-        return Work(job.outputs * job.inputs * products * size) + seeing + transforms(job, n, n)
+        """Count the products of all blocks, those with the basis, and the way back."""
+        n, size, pairs = job.group.order, job.basis.size, job.outputs * job.inputs
+        blocks = spectrum(job.group, complex_numbers=False).blocks
+        products, entries = (sum(b.rows**k * b.columns**2 for b in blocks) for k in (1, 0))
+        mixing = Work(pairs * products * size, kernels=pairs * entries * size, calls=n)
+        seeing = Work(job.fields * n * n * size * job.pixels, traffic=2 * job.fields * n * size, calls=n)
+        return mixing + seeing + transforms(job, n, n)
 
     def memory(self, shape: Sequence[int]) -> float:
         """Count what the basis sees, which the backward pass needs, and a piece of the batch on its way."""
