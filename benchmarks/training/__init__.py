@@ -1,0 +1,8 @@
+"""The training engine: one loop for all studies."""
+
+from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.fit import Task, fit
+from benchmarks.training.launch import Hardware
+from benchmarks.training.recipe import OPTIMIZERS, SCHEDULES, Recipe
+
+__all__ = ["OPTIMIZERS", "SCHEDULES", "Checkpoint", "Hardware", "Recipe", "Task", "fit"]

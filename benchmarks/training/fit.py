@@ -1,0 +1,208 @@
+"""The loop that trains every network."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.logs import Log
+from benchmarks.training.recipe import Recipe
+
+__all__ = ["Task", "fit"]
+
+Epoch = dict[str, float]
+
+
+def _nothing(_: float) -> None:
+    """Note nothing."""
+
+
+def _same(images: Tensor) -> Tensor:
+    """Return the images as they are."""
+    return images
+
+
+@dataclass(frozen=True)
+class Task:
+    """Hold what is trained, on what.
+
+    Args:
+        net: maps images to logits.
+        images: the training images, ``(N, C, H, W)``: in [0, 1], or integers from 0 to 255.
+        labels: their classes, ``(N,)``.
+        prepare: normalizes a batch in [0, 1], in training and in evaluation.
+        augment: changes a batch in [0, 1] before that, in training.
+        validate: returns numbers about the network after an epoch, by name.
+        seed: of everything that is random: order, augmentation, dropout.
+    """
+
+    net: nn.Module
+    images: Tensor
+    labels: Tensor
+    prepare: Callable[[Tensor], Tensor] = _same
+    augment: Callable[[Tensor], Tensor] = _same
+    validate: Callable[[nn.Module], Epoch] | None = None
+    seed: int = 0
+
+
+@dataclass
+class _Run:
+    """Hold the state of a run."""
+
+    fabric: Fabric
+    net: Any
+    optimizer: Any
+    schedule: Any
+    history: list[Epoch] = field(default_factory=list)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a run needs to go on."""
+        net, optimizer = _plain(self.net).state_dict(), self.optimizer.state_dict()
+        return {"net": net, "optimizer": optimizer, "schedule": self.schedule.state_dict(), "history": self.history}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        _plain(self.net).load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.history = state["history"]
+
+
+def fit(
+    task: Task,
+    recipe: Recipe,
+    fabric: Fabric,
+    *,
+    folder: Path | None = None,
+    logs: tuple[Log, ...] = (),
+    report: Callable[[float], None] = _nothing,
+) -> list[Epoch]:
+    """Train a network.
+
+    Everything random in an epoch follows from the seed, the epoch and the process, so that a run that was killed and
+    resumed gives the same numbers, to the bit, as one that was not. On several processes each takes its share of every
+    batch; without batch statistics the losses are those of one process, up to rounding.
+
+    Args:
+        task: the network, the data, and what is done to them.
+        recipe: how to train.
+        fabric: where; launched.
+        folder: where the state is kept after each epoch; a run that is found there goes on. None keeps nothing.
+        logs: where the numbers of each epoch are written.
+        report: called with the number of images done since the last call, on all processes.
+
+    Returns:
+        The numbers of each epoch: loss, learning rate, seconds, and those of ``task.validate``. The network is trained
+        in place.
+
+    Raises:
+        FloatingPointError: if the loss is not finite; the state before that epoch is kept.
+        EquiconvError: if the folder holds another run.
+    """
+    checkpoint = None if folder is None else Checkpoint(folder / "last.pt", _identity(task, recipe, fabric))
+    run = _start(task, recipe, fabric, checkpoint)
+    report(float(len(run.history) * len(task.labels)))
+    for epoch in range(len(run.history), recipe.epochs):
+        run.history.append(_epoch(run, task, recipe, epoch, report))
+        if fabric.is_global_zero:
+            for log in logs:
+                log.write(run.history)
+            if checkpoint is not None:
+                checkpoint.save(run.state())
+    fabric.barrier()
+    return run.history
+
+
+def _identity(task: Task, recipe: Recipe, fabric: Fabric) -> dict[str, object]:
+    """Return what determines a run, fit for a checkpoint."""
+    data = hashlib.sha256(task.images.cpu().numpy().tobytes() + task.labels.cpu().numpy().tobytes())
+    return {"recipe": asdict(recipe), "seed": task.seed, "data": data.hexdigest(), "processes": fabric.world_size}
+
+
+def _start(task: Task, recipe: Recipe, fabric: Fabric, checkpoint: Checkpoint | None) -> _Run:
+    optimizer = recipe.make_optimizer(task.net.parameters())
+    schedule = recipe.make_schedule(optimizer, _steps(task, recipe))
+    net: Any = torch.compile(task.net) if recipe.compiled else task.net
+    ready: Any = fabric.setup(net, optimizer)
+    run = _Run(fabric, ready[0], ready[1], schedule)
+    if checkpoint is not None and (state := checkpoint.load()) is not None:
+        run.resume(state)
+    return run
+
+
+def _steps(task: Task, recipe: Recipe) -> int:
+    return math.ceil(len(task.labels) / recipe.batch_size)
+
+
+def _plain(net: nn.Module) -> nn.Module:
+    """Return the module without what Fabric and ``torch.compile`` put around it."""
+    inner = getattr(net, "module", net)
+    return getattr(inner, "_orig_mod", inner)
+
+
+def _epoch(run: _Run, task: Task, recipe: Recipe, epoch: int, report: Callable[[float], None]) -> Epoch:
+    started, rate = time.monotonic(), float(run.schedule.get_last_lr()[0])
+    torch.manual_seed(_number(task.seed, epoch, run.fabric.global_rank))
+    run.net.train()
+    total = torch.zeros((), device=run.fabric.device)
+    for batch in _batches(task, recipe, epoch):
+        total += _step(run, task, recipe, batch)
+        report(float(len(batch)))
+    everywhere: Any = run.fabric.all_reduce(total, reduce_op="sum")
+    loss = float(everywhere) / len(task.labels)
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss became {loss} in epoch {epoch + 1}: a smaller learning rate, or more precision than "
+            f"{recipe.precision}, may help; the state before this epoch is kept"
+        )
+    numbers = {"loss": loss, "learning_rate": rate, "seconds": time.monotonic() - started}
+    if task.validate is not None:
+        run.net.eval()
+        numbers |= task.validate(run.net)
+    return numbers
+
+
+def _number(*parts: int) -> int:
+    """Return a seed that is made of several numbers."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])
+
+
+def _batches(task: Task, recipe: Recipe, epoch: int) -> Iterator[Tensor]:
+    """Yield the indices of the images of each step, the same on all processes."""
+    generator = torch.Generator().manual_seed(_number(task.seed, epoch))
+    yield from torch.randperm(len(task.labels), generator=generator).split(recipe.batch_size)
+
+
+def _step(run: _Run, task: Task, recipe: Recipe, batch: Tensor) -> Tensor:
+    """Make one step of the optimizer; return the sum of the losses of the images that this process has seen."""
+    share = batch[run.fabric.global_rank :: run.fabric.world_size]
+    parts = [part for part in share.tensor_split(recipe.accumulate) if len(part)]
+    total = torch.zeros((), device=run.fabric.device)
+    run.optimizer.zero_grad()
+    for number, part in enumerate(parts or [batch[:1]], 1):  # a process without images takes one that does not count
+        with run.fabric.no_backward_sync(run.net, enabled=number < len(parts)):
+            logits = run.net(_images(run, task, recipe, part))
+            loss = F.cross_entropy(logits, task.labels[part].to(run.fabric.device), reduction="sum")
+            loss = loss if parts else 0 * loss
+            run.fabric.backward(loss * run.fabric.world_size / len(batch))  # processes are averaged
+        total += loss.detach()
+    run.optimizer.step()
+    run.schedule.step()
+    return total
+
+
+def _images(run: _Run, task: Task, recipe: Recipe, part: Tensor) -> Tensor:
+    """Return some training images as the network takes them."""
+    images = task.images[part].to(run.fabric.device)
+    images = images if images.is_floating_point() else images.float() / 255
+    images = task.prepare(task.augment(images))
+    return images.contiguous(memory_format=torch.channels_last) if recipe.channels_last else images

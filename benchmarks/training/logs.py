@@ -1,0 +1,89 @@
+"""Where the numbers of a training run are written."""
+
+import csv
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.files import write_text
+from equiconv import EquiconvError
+
+__all__ = ["CSVLog", "Log", "TensorBoardLog", "WandbLog"]
+
+History = Sequence[Mapping[str, float]]
+
+
+class Log(ABC):
+    """Write the numbers of a run."""
+
+    @abstractmethod
+    def write(self, history: History) -> None:
+        """Write the numbers of all epochs so far; the last one is new."""
+
+
+@dataclass(frozen=True)
+class CSVLog(Log):
+    """Write a table, one line an epoch; the file is replaced as a whole.
+
+    Args:
+        path: the file.
+    """
+
+    path: Path
+
+    def write(self, history: History) -> None:
+        """Write the table."""
+        columns = dict.fromkeys(key for epoch in history for key in epoch)
+        text = io.StringIO()
+        table = csv.DictWriter(text, ["epoch", *columns], lineterminator="\n")
+        table.writeheader()
+        table.writerows({"epoch": number, **epoch} for number, epoch in enumerate(history, 1))
+        write_text(self.path, text.getvalue())
+
+
+class TensorBoardLog(Log):
+    """Write events for TensorBoard.
+
+    Args:
+        folder: of the events.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._writer: Any = None
+
+    def write(self, history: History) -> None:
+        """Write the new numbers; what an earlier process wrote beyond them is dropped."""
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+            self._writer = SummaryWriter(str(self.folder), purge_step=len(history))
+        for name, value in history[-1].items():
+            self._writer.add_scalar(name, value, len(history))
+        self._writer.flush()
+
+
+class WandbLog(Log):
+    """Send the numbers to Weights & Biases.
+
+    Args:
+        project: its name there.
+        run: the identity of the run, under which it is resumed.
+
+    Raises:
+        EquiconvError: if wandb is not installed.
+    """
+
+    def __init__(self, project: str, run: str) -> None:
+        try:
+            import wandb
+        except ImportError:
+            raise EquiconvError("logging to Weights & Biases needs wandb: pip install wandb") from None
+        self._run = wandb.init(project=project, id=run, resume="allow")
+
+    def write(self, history: History) -> None:
+        """Send the new numbers."""
+        self._run.log(dict(history[-1]), step=len(history))

@@ -1,0 +1,106 @@
+"""How a network is trained, as values: optimizer, schedule, batches, precision."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR, StepLR
+
+from equiconv import EquiconvError
+
+__all__ = ["OPTIMIZERS", "PRECISIONS", "SCHEDULES", "Recipe"]
+
+OPTIMIZERS = ("adam", "sgd")
+SCHEDULES = ("constant", "onecycle", "step", "cosine", "cycle")
+PRECISIONS = ("32-true", "64-true", "bf16-mixed")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Say how a network is trained.
+
+    Args:
+        epochs: passes over the training images.
+        batch_size: images a step, on all devices together.
+        optimizer: ``"adam"`` or ``"sgd"``.
+        learning_rate: the largest of the schedule.
+        weight_decay: added to the gradient (L2).
+        momentum: of SGD.
+        schedule: ``"constant"``; ``"onecycle"``, PyTorch's OneCycleLR over all steps; ``"step"``, times ``gamma`` every
+            ``every`` epochs; ``"cosine"``, to zero over all steps; ``"cycle"``, half cosines from ``lowest`` up over a
+            quarter of ``every`` epochs, and down over the rest, then ``lowest``.
+        every: epochs of a step, or of the cycle.
+        gamma: the factor of a step.
+        lowest: where the cycle starts and ends.
+        accumulate: parts in which a batch is computed, one after the other; the gradient is that of the whole.
+        precision: ``"32-true"``, ``"64-true"`` or ``"bf16-mixed"``.
+        compiled: run the network through ``torch.compile``.
+        channels_last: keep images in channels_last.
+
+    Raises:
+        EquiconvError: if a value is out of range.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    schedule: str = "constant"
+    every: int = 1
+    gamma: float = 0.1
+    lowest: float = 1e-5
+    accumulate: int = 1
+    precision: str = "32-true"
+    compiled: bool = False
+    channels_last: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "every", "accumulate"):
+            if getattr(self, name) < 1:
+                raise EquiconvError(f"{name} is at least 1; got {getattr(self, name)}")
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise EquiconvError(f"{name} is one of {', '.join(known)}; got {getattr(self, name)!r}")
+        if self.learning_rate <= 0 or self.weight_decay < 0 or not 0 <= self.momentum < 1:
+            raise EquiconvError(
+                "learning_rate is above 0, weight_decay at least 0, momentum at least 0 and below 1; got "
+                f"{self.learning_rate}, {self.weight_decay} and {self.momentum}"
+            )
+
+    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        """Return the optimizer of some parameters."""
+        if self.optimizer == "adam":
+            return torch.optim.Adam(parameters, self.learning_rate, weight_decay=self.weight_decay)
+        return torch.optim.SGD(parameters, self.learning_rate, self.momentum, weight_decay=self.weight_decay)
+
+    def make_schedule(self, optimizer: Optimizer, steps: int) -> LRScheduler:
+        """Return the schedule, to be advanced after every step of the optimizer.
+
+        Args:
+            optimizer: the optimizer.
+            steps: those of an epoch.
+        """
+        total = self.epochs * steps
+        if self.schedule == "onecycle":
+            return OneCycleLR(optimizer, self.learning_rate, total_steps=total)
+        if self.schedule == "cosine":
+            return CosineAnnealingLR(optimizer, total)
+        if self.schedule == "step":
+            return StepLR(optimizer, self.every * steps, self.gamma)
+        if self.schedule == "cycle":
+            return LambdaLR(optimizer, lambda step: self._cycle(step, self.every * steps) / self.learning_rate)
+        return LambdaLR(optimizer, lambda _: 1.0)
+
+    def _cycle(self, step: int, length: int) -> float:
+        """Return the learning rate at a step of the cycle."""
+        low, high, rise = self.lowest, self.learning_rate, max(1, length // 4)
+        if step >= length:
+            return low
+        if step <= rise:
+            return high - (high - low) / 2 * (1 + math.cos(math.pi * step / rise))
+        return low + (high - low) / 2 * (1 + math.cos(math.pi * (step - rise) / (length - rise)))

@@ -1,0 +1,265 @@
+"""The training engine: what it computes, and that nothing is lost."""
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.training import Checkpoint, Hardware, Recipe, Task, fit
+from benchmarks.training.logs import CSVLog, TensorBoardLog
+from equiconv import EquiconvError
+from equiconv.groups import P4
+from equiconv.layers import FieldDropout, GroupConv2d, GroupPool
+
+ROOT = Path(__file__).parent.parent
+
+
+def network():
+    torch.manual_seed(1)
+    kind = 4 * P4().regular
+    layers = GroupConv2d(3 * P4().trivial, kind, 3), nn.ReLU(), FieldDropout(kind, 0.2), GroupPool(kind)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+
+
+def task(**options):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (50, 3, 8, 8), generator=generator, dtype=torch.uint8)
+    labels = torch.randint(0, 3, (50,), generator=generator)
+    return Task(network(), images, labels, **options)
+
+
+def train(recipe, folder=None, **options):
+    one = task(**options)
+    history = fit(one, recipe, Hardware().fabric(recipe.precision), folder=folder)
+    return one.net, history
+
+
+def losses(history):
+    return [epoch["loss"] for epoch in history]
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+RECIPE = Recipe(3, batch_size=16, learning_rate=0.05, schedule="onecycle", weight_decay=1e-4)
+
+
+def test_the_same_seed_gives_the_same_numbers():
+    net, history = train(RECIPE)
+    again, history_again = train(RECIPE)
+    assert losses(history) == losses(history_again)
+    assert same(net, again)
+    assert losses(train(RECIPE, seed=1)[1]) != losses(history)
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_one_step_is_that_of_plain_pytorch():
+    recipe = Recipe(1, batch_size=50, optimizer="sgd", learning_rate=0.1, momentum=0.0, weight_decay=0.01)
+    one = task()
+    one.net[2] = nn.Identity()
+    expected = network()
+    expected[2] = nn.Identity()
+    loss = nn.functional.cross_entropy(expected(one.images.float() / 255), one.labels)
+    loss.backward()
+    with torch.no_grad():
+        for parameter in expected.parameters():
+            parameter -= 0.1 * (parameter.grad + 0.01 * parameter)
+    history = fit(one, recipe, Hardware().fabric("32-true"))
+    assert history[0]["loss"] == pytest.approx(loss.item())
+    for a, b in zip(one.net.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch():
+    nets = []
+    for accumulate in (1, 3):
+        one = task()
+        one.net[2] = nn.Identity()
+        fit(one, Recipe(2, batch_size=20, optimizer="sgd", learning_rate=0.1, accumulate=accumulate), fabric())
+        nets.append(one.net)
+    for a, b in zip(*(net.parameters() for net in nets), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def fabric(precision="32-true"):
+    return Hardware().fabric(precision)
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "step", "cosine", "cycle", "constant"])
+def test_a_run_that_was_cut_off_goes_on_to_the_bit(tmp_path, schedule):
+    recipe = Recipe(4, batch_size=16, learning_rate=0.05, schedule=schedule, every=2)
+    net, history = train(recipe)
+
+    def fail(net):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(net)
+        return {}
+
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path, validate=fail)
+    assert len(Checkpoint(tmp_path / "last.pt", {}).path.read_bytes())
+    resumed, numbers = train(recipe, tmp_path)
+    assert losses(numbers) == losses(history)
+    assert [epoch["learning_rate"] for epoch in numbers] == [epoch["learning_rate"] for epoch in history]
+    assert same(net, resumed)
+    again, numbers = train(recipe, tmp_path)  # nothing is left to do
+    assert losses(numbers) == losses(history)
+    assert same(net, again)
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = [{tests!r}, {root!r}]
+import pathlib, time
+from test_training import RECIPE, Hardware, fit, task
+def wait(net):
+    print("epoch", flush=True)
+    time.sleep({seconds})
+    return {{}}
+folder = pathlib.Path({folder!r})
+print([epoch["loss"] for epoch in fit(task(validate=wait), RECIPE, Hardware().fabric("32-true"), folder=folder)])
+"""
+
+
+def test_a_killed_process_loses_one_epoch_at_most(tmp_path):
+    code = SCRIPT.format(tests=str(ROOT / "tests"), root=str(ROOT), folder=str(tmp_path), seconds=60)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        while not process.stdout.readline().startswith("epoch"):
+            pass
+        os.kill(process.pid, signal.SIGKILL)  # in the first epoch: nothing is kept yet, and nothing is broken
+    assert not list(tmp_path.glob("*.pt"))
+    code = SCRIPT.format(tests=str(ROOT / "tests"), root=str(ROOT), folder=str(tmp_path), seconds=0.5)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL) as process:
+        while not (tmp_path / "last.pt").exists():
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+    net, history = train(RECIPE, tmp_path)
+    expected, numbers = train(RECIPE)
+    assert losses(history) == losses(numbers)
+    assert same(net, expected)
+
+
+PARALLEL = """
+import sys
+sys.path[:0] = [{tests!r}, {root!r}]
+import torch
+from test_training import RECIPE, Hardware, fit, task
+one = task()
+one.net[2] = torch.nn.Identity()
+fabric = Hardware(devices=2).fabric("32-true")
+history = fit(one, RECIPE, fabric)
+if fabric.is_global_zero:
+    torch.save([[epoch["loss"] for epoch in history], one.net.state_dict()], {out!r})
+"""
+
+
+def test_two_processes_are_one(tmp_path):
+    """Also where the last batch cannot be split evenly: 50 images, 16 a batch, 2 left."""
+    script, out = tmp_path / "parallel.py", tmp_path / "out.pt"
+    script.write_text(PARALLEL.format(tests=str(ROOT / "tests"), root=str(ROOT), out=str(out)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", str(script)]
+    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found, state = torch.load(out)
+    one = task()
+    one.net[2] = nn.Identity()
+    history = fit(one, RECIPE, fabric())
+    assert found == pytest.approx(losses(history), rel=1e-5)
+    for name, value in one.net.state_dict().items():
+        torch.testing.assert_close(state[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_another_run_is_refused(tmp_path):
+    train(RECIPE, tmp_path)
+    with pytest.raises(EquiconvError, match="of another run .*seed: 0 there, 1 here"):
+        train(RECIPE, tmp_path, seed=1)
+    (tmp_path / "last.pt").write_bytes(b"half")
+    with pytest.raises(EquiconvError, match="not a checkpoint that can be read"):
+        train(RECIPE, tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops(tmp_path):
+    def poison(images):
+        return images * (math.nan if len(seen) > 4 else 1)
+
+    seen = []
+
+    def note(images):
+        seen.append(1)
+        return poison(images)
+
+    with pytest.raises(FloatingPointError, match="the loss became nan in epoch 2: a smaller learning rate"):
+        train(RECIPE, tmp_path, prepare=note)
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert len(state["history"]) == 1
+    assert all(value.isfinite().all() for value in state["net"].values())
+
+
+def test_half_written_files_are_never_seen(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "last.pt", {"a": 1})
+    checkpoint.save({"x": torch.ones(3)})
+
+    def broken(obj, file):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", broken)
+    with pytest.raises(OSError, match="disk full"):
+        checkpoint.save({"x": torch.zeros(3)})
+    assert torch.equal(checkpoint.load()["x"], torch.ones(3))
+
+
+def test_logs(tmp_path):
+    one, logs = task(), (CSVLog(tmp_path / "log.csv"), TensorBoardLog(tmp_path / "events"))
+    history = fit(one, RECIPE, fabric(), logs=logs)
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
+    assert [float(row["loss"]) for row in rows] == losses(history)
+    assert list((tmp_path / "events").glob("events.*"))
+
+
+@pytest.mark.parametrize("options", [{"precision": "bf16-mixed"}, {"precision": "64-true"}, {"channels_last": True}])
+def test_other_ways_to_compute(options):
+    expected = losses(train(RECIPE)[1])
+    found = losses(train(Recipe(3, batch_size=16, learning_rate=0.05, schedule="onecycle", **options))[1])
+    assert found == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs is at least 1; got 0"),
+        ({"epochs": 1, "optimizer": "adagrad"}, "optimizer is one of adam, sgd; got 'adagrad'"),
+        ({"epochs": 1, "schedule": "x"}, "schedule is one of constant, onecycle"),
+        ({"epochs": 1, "learning_rate": 0.0}, "learning_rate is above 0"),
+    ],
+)
+def test_recipes_that_make_no_sense(options, message):
+    with pytest.raises(EquiconvError, match=message):
+        Recipe(**options)
+
+
+def test_the_cycle():
+    recipe = Recipe(10, learning_rate=5e-3, schedule="cycle", every=8, lowest=1e-5)
+    optimizer = recipe.make_optimizer([nn.Parameter(torch.zeros(1))])
+    schedule = recipe.make_schedule(optimizer, 10)
+    rates = []
+    for _ in range(100):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx(1e-5)
+    assert max(rates) == rates[20] == pytest.approx(5e-3)
+    assert rates[10] == pytest.approx((5e-3 + 1e-5) / 2)
+    assert rates[50] == pytest.approx((5e-3 + 1e-5) / 2)
+    assert rates[80:] == pytest.approx([1e-5] * 20)
