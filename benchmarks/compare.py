@@ -3,6 +3,7 @@
 import argparse
 import shlex
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from benchmarks import measure
 from benchmarks.cells import CellStore, Outcome, run_cells
 from benchmarks.data import Dataset, load
+from benchmarks.engines import ENGINES
 from benchmarks.groups import NamedGroup, parse_groups
 from benchmarks.networks import BASES, NETWORK, check_image_size, nearest_width, network
 from benchmarks.progress import Tracker
@@ -18,7 +20,7 @@ from benchmarks.provenance import cores, provenance
 from benchmarks.report import write_report
 from benchmarks.summary import Row, answer, checks, summarize
 from benchmarks.table import rich_tables
-from benchmarks.train import Cell, Protocol, cell_cost
+from benchmarks.train import Cell, Protocol, cell_cost, run_cell
 from equiconv import EquiconvError, Trivial
 
 __all__ = ["Config", "add_arguments", "compare", "run"]
@@ -43,6 +45,7 @@ class Config:
     quick: bool = False
     out: str = "results/compare"
     workers: int = 0
+    engine: str = "local"
 
     def check(self) -> None:
         """Raise EquiconvError if a number is out of range."""
@@ -59,7 +62,11 @@ class Config:
 
     def command(self) -> str:
         """Return the command that gives the same numbers."""
-        options = [(name, value) for name, value in asdict(self).items() if value and name not in ("quick", "workers")]
+        options = [
+            (name, value)
+            for name, value in asdict(self).items()
+            if value and name not in ("quick", "workers", "engine")
+        ]
         words = [word for name, value in options for word in (f"--{name}", str(value))]
         return shlex.join(["python", "-m", "benchmarks", "compare", *words, *["--quick"] * self.quick])
 
@@ -81,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, help="side of the images, even (default: digits 16, folders 32)")
     parser.add_argument("--quick", action="store_true", help="under a minute: a look, not a measurement")
     parser.add_argument("--out", default=plain.out, help="where to write (default: %(default)s)")
+    parser.add_argument("--engine", default=plain.engine, choices=ENGINES, help="where (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=plain.workers, help="processes (default: one on each core)")
 
 
@@ -145,15 +153,16 @@ def _make_folder(out: str) -> Path:
 
 def _run(cells: list[Cell], data: Dataset, config: Config, console: Console) -> dict[Cell, Outcome]:
     """Load the cells that are finished, run the others, dearest first."""
-    store = CellStore(_make_folder(config.out) / "cells", data, config.protocol)
+    store = CellStore(_make_folder(config.out) / "cells", (data.fingerprint(), asdict(config.protocol)))
     outcomes = {cell: Outcome(cell, result) for cell in cells if (result := store.read(cell))}
     if outcomes:
         console.print(f"{len(outcomes)} of {len(cells)} cells were finished before and are not trained again")
     missing = [cell for cell in cells if cell not in outcomes]
     prices = _prices(missing, data, config.protocol)
     missing.sort(key=lambda cell: -prices[cell])  # stable: seeds stay in order
-    work = cell_cost(data, config.protocol)
-    with Tracker(console, len(missing), work * sum(prices.values())) as tracker:
+    cost = cell_cost(data, config.protocol)
+    work = partial(run_cell, data=data, protocol=config.protocol, scratch=store.scratch)
+    with Tracker(console, len(missing), cost * sum(prices.values())) as tracker:
 
         def finished(outcome: Outcome) -> None:
             outcomes[outcome.cell] = outcome
@@ -161,10 +170,9 @@ def _run(cells: list[Cell], data: Dataset, config: Config, console: Console) -> 
 
         run_cells(
             missing,
-            data,
-            config.protocol,
+            work,
             store,
-            workers=config.workers or cores(),
+            ENGINES[config.engine](config.workers or cores()),
             advance=lambda cell, done: tracker.advance(done * prices[cell]),
             finished=finished,
         )

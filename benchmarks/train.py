@@ -4,14 +4,15 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from benchmarks.data import Dataset
 from benchmarks.data.moves import CONDITIONS, Move, curve, moved
 from benchmarks.networks import count_parameters, network
+from benchmarks.training import Hardware, Recipe, Task, fit
 from equiconv import Group
 from equiconv.testing import equivariance_error
 
@@ -36,6 +37,11 @@ class Protocol:
     curve_step: int = 15
     batch_size: int = 32
     learning_rate: float = 0.02
+
+    @property
+    def recipe(self) -> Recipe:
+        """How networks are trained."""
+        return Recipe(self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, schedule="onecycle")
 
     def describe(self) -> dict[str, object]:
         """Return the protocol for people and for JSON."""
@@ -63,6 +69,11 @@ class Cell:
     seed: int
     basis: str = "auto"
 
+    @property
+    def key(self) -> object:
+        """What determines the result; the label does not."""
+        return repr(self.group), self.width, self.basis, self.seed
+
 
 def cell_cost(data: Dataset, protocol: Protocol) -> float:
     """Return the work of a cell, in training images that are seen once."""
@@ -70,14 +81,17 @@ def cell_cost(data: Dataset, protocol: Protocol) -> float:
     return protocol.epochs * len(data.train_labels) + FORWARD_SHARE * tested
 
 
-def run_cell(cell: Cell, data: Dataset, protocol: Protocol, report: Report) -> dict[str, object]:
+def run_cell(
+    cell: Cell, report: Report, *, data: Dataset, protocol: Protocol, scratch: Callable[[Cell], Path] | None = None
+) -> dict[str, object]:
     """Train a network and test it.
 
     Args:
         cell: the group, width and seed.
+        report: called with the work done since the last call, in the unit of ``cell_cost``.
         data: the images.
         protocol: how to train and test.
-        report: called with the work done since the last call, in the unit of ``cell_cost``.
+        scratch: tells the folder where the state is kept, from which a run that was killed goes on; None keeps nothing.
 
     Returns:
         The loss of each epoch, the error of each condition, the share of predictions that a condition changes, the
@@ -89,7 +103,9 @@ def run_cell(cell: Cell, data: Dataset, protocol: Protocol, report: Report) -> d
     """
     with reproducible(cell.seed):
         net = network(cell.group, cell.width, len(data.classes), cell.basis)
-        losses = _train(net, data, protocol, report)
+        task = Task(net, torch.tensor(data.train_images), torch.tensor(data.train_labels), seed=cell.seed)
+        folder, fabric = scratch and scratch(cell), Hardware().fabric(protocol.recipe.precision)
+        losses = [epoch["loss"] for epoch in fit(task, protocol.recipe, fabric, folder=folder, report=report)]
         net.eval()
         predictions = _predictions(net, data, protocol, report)
         return {
@@ -119,37 +135,9 @@ def reproducible(seed: int) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _train(net: nn.Module, data: Dataset, protocol: Protocol, report: Report) -> list[float]:
-    images, labels = torch.tensor(data.train_images), torch.tensor(data.train_labels)
-    steps = -(-len(labels) // protocol.batch_size)
-    optimizer = torch.optim.Adam(net.parameters(), lr=protocol.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, protocol.learning_rate, total_steps=protocol.epochs * steps
-    )
-    losses = []
-    for epoch in range(protocol.epochs):
-        total = 0.0
-        for batch in torch.randperm(len(labels)).split(protocol.batch_size):
-            optimizer.zero_grad()
-            loss = F.cross_entropy(net(images[batch]), labels[batch])
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(batch)
-        losses.append(total / len(labels))
-        _check_finite(losses[-1], epoch)
-        report(len(labels))
-    return losses
-
-
-def _check_finite(loss: float, epoch: int) -> None:
-    if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss became {loss} in epoch {epoch + 1}; nothing was tested")
-
-
 def _predictions(net: nn.Module, data: Dataset, protocol: Protocol, report: Report) -> dict[Move, Tensor]:
     """Return the predicted class ``(N,)`` of every test image under every move."""
-    images = torch.tensor(data.test_images)
+    images = torch.tensor(data.test_images).contiguous()
     predictions = {}
     with torch.no_grad():
         for move in protocol.test_moves():

@@ -7,8 +7,6 @@ import re
 import subprocess
 import sys
 import time
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +15,11 @@ import torch
 from rich.console import Console
 
 from benchmarks import __main__ as command_line
-from benchmarks import cells as cells_module
 from benchmarks import compare as compare_module
 from benchmarks.cells import CellStore, Outcome
 from benchmarks.compare import Config, compare
 from benchmarks.data import load
+from benchmarks.engines import local
 from benchmarks.files import write_json
 from benchmarks.train import Cell, Protocol, cell_cost, run_cell
 from equiconv import P4, P4M, HueShift
@@ -90,7 +88,7 @@ def test_finished_cells_are_not_trained_again(finished, monkeypatch):
     def refuse(*_):
         raise AssertionError("training was started")
 
-    monkeypatch.setattr(cells_module, "_pool", refuse)
+    monkeypatch.setattr(local, "_pool", refuse)
     assert compare(config, recording()) == []
     after = json.loads((out / "results.json").read_text())
     assert after["cells"] == before["cells"]
@@ -105,11 +103,11 @@ def test_the_same_cell_gives_the_same_numbers_in_any_process(finished):
     cell = Cell("HueShift(3)*P4", HueShift(3) * P4(), stored["width"], 0)
     work = []
     torch.rand(7)  # whatever happened before
-    again = run_cell(cell, data, config.protocol, work.append)
+    again = run_cell(cell, work.append, data=data, protocol=config.protocol)
     assert max(again.pop("equivariance_error"), stored.pop("equivariance_error")) < 1e-12  # rounding: not repeatable
     assert again == stored
     assert sum(work) == pytest.approx(cell_cost(data, config.protocol))
-    other = run_cell(dataclasses.replace(cell, seed=1), data, config.protocol, work.append)
+    other = run_cell(dataclasses.replace(cell, seed=1), work.append, data=data, protocol=config.protocol)
     assert other["losses"] != stored["losses"]
 
 
@@ -139,13 +137,20 @@ def _wait_for(condition, process, seconds=60):
         time.sleep(0.005)
 
 
+def common(data, protocol):
+    return data.fingerprint(), dataclasses.asdict(protocol)
+
+
 def test_keys_depend_on_everything(folder):
     data, protocol = load(str(folder), 14), Protocol(1)
     cell = Cell("P4", P4(), 3, 0)
-    store = CellStore(Path(), data, protocol)
+    store = CellStore(Path(), common(data, protocol))
     others = [dataclasses.replace(cell, **change) for change in ({"group": P4M()}, {"width": 4}, {"seed": 1})]
     paths = {store.path(one) for one in (cell, *others)}
-    paths |= {CellStore(Path(), data, Protocol(2)).path(cell), CellStore(Path(), load("digits"), protocol).path(cell)}
+    paths |= {
+        CellStore(Path(), common(data, Protocol(2))).path(cell),
+        CellStore(Path(), common(load("digits"), protocol)).path(cell),
+    }
     assert len(paths) == 6
     assert store.path(dataclasses.replace(cell, label="Cyclic(4)")) == store.path(cell)
 
@@ -166,27 +171,11 @@ def test_a_failed_cell_does_not_lose_the_others(finished, monkeypatch, tmp_path)
     assert "Incomplete" in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [(FloatingPointError("nan"), "FloatingPointError: nan"), (BrokenProcessPool("gone"), "out of memory?")],
-)
-def test_what_goes_wrong_in_a_worker_is_told_and_not_stored(error, words, folder, tmp_path):
-    future = Future()
-    future.set_exception(error)
-    cell = Cell("P4", P4(), 3, 0)
-    store = CellStore(tmp_path, load(str(folder), 14), Protocol(1))
-    outcome = cells_module._settle(cell, future, store)
-    assert outcome.result is None
-    assert words in outcome.failure
-    assert not list(tmp_path.iterdir())
-    assert store.read(cell) is None
-
-
 def test_a_loss_that_is_not_finite_stops_the_cell(folder):
     data = load(str(folder), 14)
     broken = dataclasses.replace(data, train_images=np.full_like(data.train_images, np.nan))
     with pytest.raises(FloatingPointError, match="nan in epoch 1"):
-        run_cell(Cell("P4", P4(), 2, 0), broken, Protocol(2), lambda _: None)
+        run_cell(Cell("P4", P4(), 2, 0), lambda _: None, data=broken, protocol=Protocol(2))
 
 
 # -- the command line ------------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ def test_two_processes_are_one(tmp_path):
 
 def test_another_run_is_refused(tmp_path):
     train(RECIPE, tmp_path)
-    with pytest.raises(EquiconvError, match="of another run .*seed: 0 there, 1 here"):
+    with pytest.raises(EquiconvError, match=r"of another run .*seed: 0 there, 1 here"):
         train(RECIPE, tmp_path, seed=1)
     (tmp_path / "last.pt").write_bytes(b"half")
     with pytest.raises(EquiconvError, match="not a checkpoint that can be read"):

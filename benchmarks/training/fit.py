@@ -205,4 +205,5 @@ def _images(run: _Run, task: Task, recipe: Recipe, part: Tensor) -> Tensor:
     images = task.images[part].to(run.fabric.device)
     images = images if images.is_floating_point() else images.float() / 255
     images = task.prepare(task.augment(images))
-    return images.contiguous(memory_format=torch.channels_last) if recipe.channels_last else images
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    return images.contiguous(memory_format=layout)  # whatever that of the data is: it changes the rounding

@@ -1,0 +1,71 @@
+"""Run cells on a Ray cluster, or on this machine as one."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from benchmarks.engines.engine import Done, Engine, Event, Failed, Progress, Work, death, failure
+from equiconv import EquiconvError
+
+__all__ = ["Ray"]
+
+
+class Ray(Engine):
+    """Run cells as tasks of Ray: of the cluster that ``RAY_ADDRESS`` names, or of one that is started here and ended.
+
+    The machines of a cluster need equiconv, its benchmarks, and the folder of the results at the same path.
+
+    Raises:
+        EquiconvError: if Ray is not installed.
+    """
+
+    def run(self, cells: Mapping[int, Any], work: Work) -> Iterator[Event]:
+        """Run cells; yield what happens."""
+        ray = _ray()
+        started = not ray.is_initialized()
+        if started:
+            here = None if "RAY_ADDRESS" in os.environ else self.workers  # a cluster knows its own number
+            ray.init(num_cpus=here, include_dashboard=False, log_to_driver=False)
+        try:
+            yield from _events(ray, cells, work)
+        finally:
+            if started:
+                ray.shutdown()
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise EquiconvError('--engine ray needs Ray: pip install "equiconv[ray]"; or take --engine local') from None
+    return ray
+
+
+def _events(ray: Any, cells: Mapping[int, Any], work: Work) -> Iterator[Event]:
+    from ray.util.queue import Queue
+
+    messages, shared = Queue(), ray.put(work)
+    task = ray.remote(num_cpus=1, max_retries=0)(_run)
+    pending = {task.remote(shared, cell, index, messages): index for index, cell in cells.items()}
+    try:
+        while pending:
+            done, _ = ray.wait(list(pending), num_returns=1, timeout=0.5)
+            yield from (Progress(*message) for message in messages.get_nowait_batch(messages.qsize()))
+            yield from (_settle(ray, pending.pop(reference), reference) for reference in done)
+    finally:
+        for reference in pending:
+            ray.cancel(reference, force=True)
+        messages.shutdown()
+
+
+def _settle(ray: Any, index: int, reference: Any) -> Done | Failed:
+    try:
+        return Done(index, ray.get(reference))
+    except ray.exceptions.RayTaskError as error:  # one cell's failure is reported, and must not end the others
+        return failure(index, error.cause)
+    except ray.exceptions.RayError:
+        return death(index)
+
+
+def _run(work: Work, cell: Any, index: int, messages: Any) -> Any:
+    return work(cell, lambda done: messages.put((index, done)))

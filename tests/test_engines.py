@@ -1,0 +1,126 @@
+"""Cells run on the cores of this machine or on Ray: nothing that is finished is lost, and what dies is tried again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from benchmarks.cells import CellStore, run_cells
+from benchmarks.engines import ENGINES
+from equiconv import EquiconvError
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Cell:
+    label: str
+    seed: int
+
+    @property
+    def key(self):
+        return self.label, self.seed
+
+
+def work(cell, report, folder):
+    """Square the seed; some cells fail, die once, or die always."""
+    mark = folder / f"{cell.label}-{cell.seed}"
+    report(0.5)
+    if cell.label == "fails":
+        raise ValueError(f"not {cell.seed}")
+    if cell.label == "dies" or (cell.label == "dies once" and not mark.exists()):
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    report(0.5)
+    return {"square": cell.seed**2, "process": os.getpid()}
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request, monkeypatch):
+    if request.param == "ray":
+        pytest.importorskip("ray", reason="Ray is not installed")
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
+    return ENGINES[request.param](2)
+
+
+def run(cells, engine, folder):
+    store, outcomes, done = CellStore(folder / "cells", "test"), [], []
+    run_cells(
+        cells,
+        partial(work, folder=folder),
+        store,
+        engine,
+        advance=lambda cell, amount: done.append((cell, amount)),
+        finished=outcomes.append,
+    )
+    return store, {outcome.cell: outcome for outcome in outcomes}, done
+
+
+def test_results_failures_and_deaths(engine, tmp_path):
+    good = [Cell("good", seed) for seed in range(3)]
+    bad = [Cell("fails", 7), Cell("dies once", 2), Cell("dies", 3)]
+    store, outcomes, done = run([*good, *bad], engine, tmp_path)
+    assert set(outcomes) == {*good, *bad}
+    for cell in (*good, bad[1]):
+        assert outcomes[cell].result["square"] == cell.seed**2
+        assert store.read(cell)["square"] == cell.seed**2
+        assert outcomes[cell].result["process"] != os.getpid()
+    assert outcomes[bad[0]].failure == "ValueError: not 7"
+    assert "out of memory?" in outcomes[bad[2]].failure
+    assert store.read(bad[0]) is store.read(bad[2]) is None
+    assert len(list((tmp_path / "cells").glob("*.json"))) == 4
+    assert sum(amount for cell, amount in done if cell == good[0]) >= 1
+
+
+def test_nothing_to_do_starts_nothing(tmp_path):
+    assert run([], None, tmp_path)[1:] == ({}, [])
+
+
+def test_what_a_cell_kept_is_removed_when_it_is_done(tmp_path):
+    store, cell = CellStore(tmp_path, "test"), Cell("good", 1)
+    store.scratch(cell).mkdir(parents=True)
+    (store.scratch(cell) / "last.pt").touch()
+    store.write(cell, {"square": 1})
+    assert json.loads(store.path(cell).read_text()) == {"square": 1}
+    assert [path.name for path in tmp_path.iterdir()] == [store.path(cell).name]
+
+
+def test_ray_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(EquiconvError, match="--engine ray needs Ray"):
+        run([Cell("good", 1)], ENGINES["ray"](1), tmp_path)
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = [{root!r}, {tests!r}]
+import pathlib
+from test_engines import ENGINES, slow
+if __name__ == "__main__":
+    list(ENGINES["local"](1).run({{0: None}}, slow))
+"""
+
+
+def slow(cell, report):
+    sys.stdout.write(f"{os.getpid()}\n")
+    sys.stdout.flush()
+    time.sleep(60)
+
+
+def test_workers_end_with_a_killed_parent(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(root=str(ROOT), tests=str(ROOT / "tests")))
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+        worker = int(parent.stdout.readline())
+        os.kill(parent.pid, signal.SIGKILL)
+    end = time.monotonic() + 30
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()
