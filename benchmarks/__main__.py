@@ -1,8 +1,9 @@
-"""The command line: ``python -m benchmarks compare``, ``speed`` or ``equivariance``."""
+"""The command line: ``python -m benchmarks compare``, ``study``, ``speed`` or ``equivariance``."""
 
 import argparse
 import importlib
 import sys
+from typing import Any
 
 from rich.console import Console
 
@@ -12,7 +13,9 @@ COMMANDS = {
     "compare": "which symmetry helps on my data, at equal parameters?",
     "equivariance": "how exactly do networks turn with their input, at every angle?",
     "speed": "how fast are the layers and networks?",
+    "study": "the table of a paper, measured anew",
 }
+MODULES = {"study": "studies"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     try:
         args = _parser(words[0] if words else "").parse_args(words)
-        importlib.import_module(f"benchmarks.{args.command}").run(args)
+        _module(args.command).run(args)
     except EquiconvError as error:
         return _say(f"error: {error}", 2)
     except KeyboardInterrupt:
@@ -44,8 +47,12 @@ def _parser(command: str) -> argparse.ArgumentParser:
     for name, text in COMMANDS.items():
         subparser = commands.add_parser(name, help=text, description=text)
         if name == command:
-            importlib.import_module(f"benchmarks.{name}").add_arguments(subparser)
+            _module(name).add_arguments(subparser)
     return parser
+
+
+def _module(command: str) -> Any:
+    return importlib.import_module(f"benchmarks.{MODULES.get(command, command)}")
 
 
 def _say(text: str, code: int) -> int:

@@ -1,0 +1,6 @@
+"""Studies: the tables of the papers, as files that say what is trained how, with what was published."""
+
+from benchmarks.studies.run import add_arguments, run
+from benchmarks.studies.study import STUDIES, Row, Study, load_study
+
+__all__ = ["STUDIES", "Row", "Study", "add_arguments", "load_study", "run"]

@@ -1,0 +1,108 @@
+"""One run of a study: a network is trained with one seed, and tested once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.data import Dataset
+from benchmarks.networks import count_parameters
+from benchmarks.studies.study import Row, Study
+from benchmarks.train import reproducible
+from benchmarks.training import Hardware, Task, fit
+
+__all__ = ["StudyCell", "as_tensor", "cost", "run_cell"]
+
+BATCH = 256  # images that are tested at a time
+FORWARD = 1 / 3  # what an image takes in a test, as a part of what it takes in training
+
+
+@dataclass(frozen=True)
+class StudyCell:
+    """Hold what differs between the runs of a study."""
+
+    row: Row
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return self.row.name
+
+    @property
+    def key(self) -> object:
+        """What determines the result; the name and what was published do not."""
+        row = self.row
+        return row.group, row.width, row.factorization, row.kernel_sizes, self.seed
+
+
+def cost(data: Dataset, study: Study) -> float:
+    """Return the work of a cell, in training images that are seen once."""
+    return study.recipe.epochs * len(data.train_labels) + FORWARD * len(data.test_labels)
+
+
+def run_cell(
+    cell: StudyCell,
+    report: Callable[[float], None],
+    *,
+    data: Dataset,
+    study: Study,
+    scratch: Callable[[StudyCell], Path] | None = None,
+) -> dict[str, Any]:
+    """Train a network and test it once, after the last epoch.
+
+    Args:
+        cell: the row and the seed.
+        report: called with the work done since the last call.
+        data: the images.
+        study: how to train.
+        scratch: tells the folder where the state is kept; None keeps nothing.
+
+    Returns:
+        The loss of each epoch, the test error, the parameters; fit for JSON.
+
+    Raises:
+        FloatingPointError: if the loss is not finite.
+    """
+    with reproducible(cell.seed):
+        net = cell.row.network(study.channels, len(data.classes))
+        images, labels = as_tensor(data.train_images, study.channels), torch.tensor(data.train_labels)
+        fabric = Hardware().fabric(study.recipe.precision)
+        task = Task(net, images, labels, seed=cell.seed)
+        history = fit(task, study.recipe, fabric, folder=scratch and scratch(cell), report=report)
+        tested = as_tensor(data.test_images, study.channels)
+        wrong = (_predictions(net.eval(), tested, report) != torch.tensor(data.test_labels)).sum()
+    return {
+        "group": cell.label,
+        "seed": cell.seed,
+        "parameters": count_parameters(net),
+        "error": {"test": int(wrong) / len(data.test_labels)},
+        "losses": [epoch["loss"] for epoch in history],
+        "seconds": sum(epoch["seconds"] for epoch in history),
+    }
+
+
+def as_tensor(images: Any, channels: int) -> Tensor:
+    """Return images ``(N, C, H, W)`` with the wanted number of channels: colors become gray by their mean.
+
+    Args:
+        images: an array with 1 or 3 channels.
+        channels: 1 or 3.
+    """
+    tensor = torch.tensor(images).contiguous()
+    if tensor.shape[1] == channels:
+        return tensor
+    return tensor.float().mean(1, keepdim=True) if channels == 1 else tensor.expand(-1, channels, -1, -1)
+
+
+@torch.no_grad()
+def _predictions(net: nn.Module, images: Tensor, report: Callable[[float], None]) -> Tensor:
+    found = []
+    for batch in images.split(BATCH):
+        batch = batch if batch.is_floating_point() else batch.float() / 255
+        found.append(net(batch).argmax(1))
+        report(FORWARD * len(batch))
+    return torch.cat(found)

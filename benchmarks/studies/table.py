@@ -1,0 +1,92 @@
+"""The table of a study: what was measured beside what was published."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from benchmarks.measure import LiveMemory
+from benchmarks.networks import count_parameters
+from benchmarks.studies.study import Row, Study
+
+__all__ = ["costs", "markdown", "summarize"]
+
+HEADERS = (
+    *("network", "group", "width", "error", "published", "parameters", "published"),
+    *("MACs", "published", "memory, batch 2"),
+)
+PAIR = 2  # images of the batch whose memory is told
+
+
+def costs(row: Row, study: Study, classes: int) -> dict[str, float]:
+    """Return parameters, multiplications of one image, and the peak of memory of a step with two images.
+
+    Args:
+        row: the network.
+        study: what it belongs to.
+        classes: the number of classes.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    net = row.network(study.channels, classes)
+    images = torch.zeros(PAIR, study.channels, study.image, study.image)
+    with LiveMemory([*net.parameters(), *net.buffers(), images]) as memory:
+        net(images).sum().backward()
+    net.eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(images[:1])
+    return {
+        "parameters": count_parameters(net),
+        "macs": counter.get_total_flops() // 2,
+        "peak_memory": memory.peak,
+    }
+
+
+def summarize(row: Row, results: Sequence[Mapping[str, Any]], cost: Mapping[str, float]) -> dict[str, Any]:
+    """Return one row of the table, fit for JSON.
+
+    Args:
+        row: the network.
+        results: of its cells that are done.
+        cost: those of ``costs``.
+    """
+    errors = [100 * result["error"]["test"] for result in results]
+    return {
+        "name": row.name,
+        "group": row.group,
+        "width": row.width,
+        "seeds": len(errors),
+        "error": statistics.mean(errors) if errors else None,
+        "std": statistics.stdev(errors) if len(errors) > 1 else None,
+        "published": dict(row.published),
+        **cost,
+    }
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table in Markdown."""
+    lines = [HEADERS, ["---", "---"] + ["--:"] * (len(HEADERS) - 2), *map(_cells, rows)]
+    return "".join(f"| {' | '.join(cells).replace('*', chr(92) + '*')} |\n" for cells in lines)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    published = row["published"]
+    return [
+        *(row["name"], row["group"], str(row["width"]), _error(row)),
+        f"{published['error']:.2f} %" if "error" in published else "-",
+        *(f"{row['parameters']:,}", f"{published['parameters']:,}" if "parameters" in published else "-"),
+        *(_millions(row["macs"]), _millions(published["macs"]) if "macs" in published else "-"),
+        f"{row['peak_memory'] / 2**20:.2f} MiB",
+    ]
+
+
+def _error(row: Mapping[str, Any]) -> str:
+    if row["error"] is None:
+        return "-"
+    spread = "" if row["std"] is None else f" ± {row['std']:.2f}"
+    return f"{row['error']:.2f}{spread} % ({row['seeds']})"
+
+
+def _millions(count: float) -> str:
+    return f"{count / 1e6:.2f} M"
