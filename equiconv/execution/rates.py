@@ -39,7 +39,7 @@ class Rates:
 
 
 RATES = {  # by device and precision
-    ("cpu", torch.float64): Rates({"fourier": 20.0, "steered": 450.0, "separable": 80.0}, kernel=10.0, call=1e6),
+    ("cpu", torch.float64): Rates({"fourier": 20.0, "steered": 450.0, "separable": 80.0}, kernel=10.0, call=2.5e6),
     ("cpu", torch.float32): Rates({"fourier": 30.0, "steered": 100.0, "separable": 90.0}, kernel=50.0, call=3e6),
     ("cpu", torch.bfloat16): Rates({"fourier": 75.0, "steered": 250.0, "separable": 200.0}, kernel=50.0, call=6e6),
 }
