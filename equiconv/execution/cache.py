@@ -1,13 +1,12 @@
 """Keep what is made of parameters for as long as they stay as they are."""
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any
 from weakref import ref
 
 import torch
 from torch import Tensor, nn
 
-T = TypeVar("T")
 COMPARED = ("cpu",)  # the kinds of device where reading all parameters keeps nobody waiting
 
 
@@ -23,7 +22,7 @@ def may_be_kept(parameters: Sequence[Tensor]) -> bool:
     return not (torch.is_grad_enabled() and any(parameter.requires_grad for parameter in parameters))
 
 
-class Cache(Generic[T]):
+class Cache:
     """Keep values that are made of parameters; they are neither copied nor saved with the module that keeps them.
 
     On the CPU the parameters are compared with what they were, number by number, so that no change is missed. Elsewhere
@@ -32,13 +31,13 @@ class Cache(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[list[_Copy], T]] = {}
+        self._kept: dict[str, tuple[list[_Copy], Any]] = {}
 
     def clear(self) -> None:
         """Forget everything."""
         self._kept.clear()
 
-    def get(self, name: str, parameters: Sequence[Tensor], make: Callable[[], T]) -> T:
+    def get(self, name: str, parameters: Sequence[Tensor], make: Callable[[], Any]) -> Any:
         """Return what ``make`` returned when the parameters were as they are.
 
         Args:

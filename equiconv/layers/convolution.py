@@ -54,7 +54,7 @@ class Convolution(FieldLayer, ABC):
         self.channel_groups = channel_groups
         self.factorization = factorization
         self.basis = choose_basis(basis, group, self.window.kernel)
-        self._cache: Cache[Expanded] = Cache()
+        self._cache = Cache()
         self.dense = DensePlan(self._job())
         self._make_parameters()
         self._make_bias(bias)

@@ -1,0 +1,101 @@
+"""Studies: their files, what they run, and their tables."""
+
+import json
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.networks import count_parameters
+from benchmarks.studies import STUDIES, load_study
+from benchmarks.studies import study as study_module
+from benchmarks.studies.cell import as_tensor
+from benchmarks.studies.table import costs, markdown, summarize
+from equiconv import EquiconvError
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_can_be_read_and_built(name):
+    study = load_study(name)
+    assert len({row.name for row in study.rows}) == len(study.rows)
+    for row in study.rows:
+        assert count_parameters(row.network(study.channels, 10)) > 0
+
+
+def test_parameters_and_multiplications_of_rotmnist_are_those_published():
+    study = load_study("rotmnist")
+    for row in study.rows[:7]:
+        cost = costs(row, study, 10)
+        assert cost["parameters"] == row.published["parameters"], row.name
+        if row.factorization is None:
+            assert cost["macs"] == pytest.approx(row.published["macs"], rel=2e-3), row.name
+    beside = [costs(row, study, 10)["parameters"] for row in study.rows[7:]]
+    assert all(parameters <= 25_700 for parameters in beside)
+
+
+def test_a_quick_run_writes_the_table_and_goes_on_where_it_was(tmp_path, capsys):
+    words = ["study", "rotmnist", "--quick", "--rows", "Z2CNN,P4CNN", "--out", str(tmp_path), "--workers", "1"]
+    assert main(words) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["quick"] is True
+    assert results["command"].startswith("python -m benchmarks study rotmnist --rows Z2CNN,P4CNN")
+    assert [row["name"] for row in results["rows"]] == ["Z2CNN", "P4CNN"]
+    assert all(0 <= row["error"] <= 100 and row["seeds"] == 1 for row in results["rows"])
+    assert (tmp_path / "table.md").read_text() == markdown(results["rows"])
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "2 of 2 cells were finished before" in capsys.readouterr().out
+    assert json.loads((tmp_path / "results.json").read_text())["cells"] == results["cells"]
+
+
+def test_the_table():
+    study = load_study("rotmnist")
+    results = [{"error": {"test": error}} for error in (0.05, 0.07)]
+    row = summarize(study.rows[0], results, {"parameters": 25210, "macs": 2.98e6, "peak_memory": 2**20})
+    assert (row["error"], row["seeds"]) == (pytest.approx(6), 2)
+    line = markdown([row]).splitlines()[2]
+    assert line == (
+        "| Z2CNN | Trivial | 20 | 6.00 ± 1.41 % (2) | 5.20 % | 25,210 | 25,210 | 2.98 M | 2.98 M | 1.00 MiB |"
+    )
+    missing = summarize(study.rows[-1], [], {"parameters": 1, "macs": 1e6, "peak_memory": 0})
+    assert "| - | - | 1 | - | 1.00 M | - |" in markdown([missing])
+
+
+def test_channels():
+    import numpy as np
+
+    colored = np.array([[[[0.0]], [[0.3]], [[0.6]]]], np.float32)
+    assert as_tensor(colored, 1).flatten().tolist() == pytest.approx([0.3])
+    assert as_tensor(colored[:, :1], 3).shape == (1, 3, 1, 1)
+    assert as_tensor(colored, 3).flatten().tolist() == pytest.approx([0.0, 0.3, 0.6])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("colour = 1\n[recipe]\nepochs = 1", "broken: unknown colour; known: name, title"),
+        ("[recipe]\nepoch = 1", "broken, recipe: unknown epoch; known: epochs"),
+        ("[[row]]\nname = 'a'\nwidths = 1", "broken, row: unknown widths; known: name, group"),
+        ("[recipe]\nepochs = 0", "epochs is at least 1; got 0"),
+        ("title = 'a'\n[recipe]\nepochs = 1", "broken: .*missing"),
+    ],
+)
+def test_mistakes_in_a_file_are_told(text, message, monkeypatch, tmp_path):
+    (tmp_path / "broken.toml").write_text(text)
+    monkeypatch.setattr(study_module, "FOLDER", tmp_path)
+    monkeypatch.setattr(study_module, "STUDIES", ("broken",))
+    with pytest.raises(EquiconvError, match=message):
+        load_study("broken")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rows", "Z3CNN"], "--rows: rotmnist has no row Z3CNN; its rows: Z2CNN"),
+        (["--seeds", "0"], "--seeds is at least 1; got 0"),
+        (["--epochs", "0"], "--epochs is at least 1; got 0"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_told(options, message, capsys, tmp_path):
+    assert main(["study", "rotmnist", "--quick", *options, "--out", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
