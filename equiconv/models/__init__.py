@@ -1,7 +1,25 @@
 """Networks built from the layers, for any group."""
 
+from equiconv.models.architecture import Architecture, matched_widths
 from equiconv.models.cnn import CNN
+from equiconv.models.registry import create, list_models
+from equiconv.models.resnet import RESNET18, RESNET34, RESNET44, RESNET50, RESNET101, RESNET152, ResNet
 from equiconv.models.steerable import SteerableCNN
 from equiconv.models.wide_resnet import WideResNet
 
-__all__ = ["CNN", "SteerableCNN", "WideResNet"]
+__all__ = [
+    "CNN",
+    "RESNET18",
+    "RESNET34",
+    "RESNET44",
+    "RESNET50",
+    "RESNET101",
+    "RESNET152",
+    "Architecture",
+    "ResNet",
+    "SteerableCNN",
+    "WideResNet",
+    "create",
+    "list_models",
+    "matched_widths",
+]

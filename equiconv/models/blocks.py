@@ -65,6 +65,11 @@ def one_group_each(group: Group | Sequence[Group], count: int, what: str) -> lis
     return groups
 
 
+def is_free(group: Group, first: Group) -> bool:
+    """Tell whether the convolutions of a hybrid network are not factorized on this group: where nothing is left."""
+    return group.order == 1 < first.order
+
+
 def dropped_factors(before: Group, after: Group) -> list[Group]:
     """Return the factors that ``after`` lacks, if it is the product of the others; else none."""
     kept = after.factors if after.order > 1 else ()

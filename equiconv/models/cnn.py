@@ -17,6 +17,7 @@ from equiconv.models.blocks import (
     dropped_factors,
     image_type,
     invariants,
+    is_free,
     kept_group,
     normalization,
     one_group_each,
@@ -105,7 +106,7 @@ class CNN(nn.Module):
             pooling, current = change_group(current, layer_group, dropped, pool or "max")
             modules.extend(pooling)
             out_type = width * layer_group.regular
-            free = index == 0 or (layer_group.order == 1 < groups[0].order)
+            free = index == 0 or is_free(layer_group, groups[0])
             factors = None if free else factorization
             modules.extend(_convolutions(make, current, out_type, size, factors))
             modules.extend([normalization(out_type), activation(out_type)])
