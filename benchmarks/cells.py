@@ -28,7 +28,10 @@ __all__ = ["CellStore", "Outcome", "run_cells"]
 
 Result = dict[str, Any]
 HERE = Path(__file__).parent
-SOURCES = (Path(equiconv.__file__).parent, HERE / "train.py", HERE / "networks.py", HERE / "data" / "moves.py")
+SOURCES = (
+    Path(equiconv.__file__).parent,
+    *(HERE / name for name in ("train.py", "networks.py", "data/batch.py", "data/moves.py")),
+)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.data import Dataset
+from benchmarks.data import Dataset, float_batch
 from benchmarks.data.moves import CONDITIONS, Move, curve, moved
 from benchmarks.networks import count_parameters, network
 from equiconv import Group
@@ -18,6 +18,7 @@ from equiconv.testing import equivariance_error
 __all__ = ["Cell", "Protocol", "cell_cost", "reproducible", "run_cell"]
 
 Report = Callable[[float], None]
+CHANNELS = 3  # gray images are repeated: the groups may shift hues
 FORWARD_SHARE = 1 / 3  # what a forward pass costs, as a share of a training step
 
 
@@ -120,7 +121,7 @@ def reproducible(seed: int) -> Iterator[None]:
 
 
 def _train(net: nn.Module, data: Dataset, protocol: Protocol, report: Report) -> list[float]:
-    images, labels = torch.tensor(data.train_images), torch.tensor(data.train_labels)
+    images, labels = float_batch(data.train_images, CHANNELS), torch.tensor(data.train_labels)
     steps = -(-len(labels) // protocol.batch_size)
     optimizer = torch.optim.Adam(net.parameters(), lr=protocol.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -149,7 +150,7 @@ def _check_finite(loss: float, epoch: int) -> None:
 
 def _predictions(net: nn.Module, data: Dataset, protocol: Protocol, report: Report) -> dict[Move, Tensor]:
     """Return the predicted class ``(N,)`` of every test image under every move."""
-    images = torch.tensor(data.test_images)
+    images = float_batch(data.test_images, CHANNELS)
     predictions = {}
     with torch.no_grad():
         for move in protocol.test_moves():
