@@ -20,7 +20,11 @@ __all__ = ["CellStore", "Labeled", "Outcome", "run_cells"]
 Result = dict[str, Any]
 ATTEMPTS = 2
 HERE = Path(__file__).parent
-SOURCES = (Path(equiconv.__file__).parent, HERE / "training", HERE / "data", HERE / "train.py", HERE / "networks.py")
+SOURCES = (
+    Path(equiconv.__file__).parent,
+    *(HERE / name for name in ("training", "train.py", "networks.py", "data/batch.py", "data/moves.py")),
+    *(HERE / "studies" / name for name in ("cell.py", "study.py")),
+)
 
 
 class Labeled(Protocol):

@@ -77,7 +77,9 @@ QUICK = Config(seeds=2, epochs=3, quick=True)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``compare`` to a parser."""
     plain = Config()
-    parser.add_argument("--dataset", default=plain.dataset, help='"digits", or a folder with one subfolder a class')
+    parser.add_argument(
+        "--dataset", default=plain.dataset, help='"digits", "mnist", ..., or a folder with one subfolder a class'
+    )
     parser.add_argument("--groups", default=plain.groups, help='such as "HueShift(3)*P4,P4M" (default: %(default)s)')
     parser.add_argument("--basis", default=plain.basis, choices=BASES, help="of the kernels (default: %(default)s)")
     parser.add_argument("--seeds", type=int, help=f"runs of each group (default: {plain.seeds}; quick: {QUICK.seeds})")
@@ -85,7 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--epochs", type=int, help=f"passes over the data (default: {plain.epochs}; quick: {QUICK.epochs})"
     )
     parser.add_argument("--budget", type=int, default=plain.budget, help="parameters (default: %(default)s)")
-    parser.add_argument("--size", type=int, help="side of the images, even (default: digits 16, folders 32)")
+    parser.add_argument(
+        "--size", type=int, help="side of the images, even (default: digits 16, folders 32, else as is)"
+    )
     parser.add_argument("--quick", action="store_true", help="under a minute: a look, not a measurement")
     parser.add_argument("--out", default=plain.out, help="where to write (default: %(default)s)")
     parser.add_argument("--engine", default=plain.engine, choices=ENGINES, help="where (default: %(default)s)")

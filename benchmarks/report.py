@@ -11,7 +11,7 @@ import torch
 from markupsafe import Markup
 from PIL import Image
 
-from benchmarks.data import Dataset
+from benchmarks.data import Dataset, float_batch
 from benchmarks.data.moves import CONDITIONS, moved
 from benchmarks.files import write_json, write_text
 from benchmarks.plots import PLOTS, draw
@@ -65,7 +65,7 @@ def _strip(data: Dataset, condition: int) -> str:
     """Return one test image of each of the first classes, moved as a condition moves them, as a PNG data URL."""
     moves = list(CONDITIONS.values())[condition]
     first = [int(np.flatnonzero(data.test_labels == label)[0]) for label in np.unique(data.test_labels)[:EXAMPLES]]
-    images = torch.from_numpy(data.test_images[first])
+    images = float_batch(data.test_images[first], 3)
     shown = [moved(image[None], moves[index % len(moves)])[0] for index, image in enumerate(images)]
     pixels = (255 * torch.cat(shown, -1).clamp(0, 1)).round().byte().permute(1, 2, 0).numpy()
     stream = io.BytesIO()

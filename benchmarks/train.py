@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks.data import Dataset
+from benchmarks.data import Dataset, float_batch
 from benchmarks.data.moves import CONDITIONS, Move, curve, moved
 from benchmarks.networks import count_parameters, network
 from benchmarks.training import Hardware, Recipe, Task, fit
@@ -19,6 +19,7 @@ from equiconv.testing import equivariance_error
 __all__ = ["Cell", "Protocol", "cell_cost", "reproducible", "run_cell"]
 
 Report = Callable[[float], None]
+CHANNELS = 3  # gray images are repeated: the groups may shift hues
 FORWARD_SHARE = 1 / 3  # what a forward pass costs, as a share of a training step
 
 
@@ -103,7 +104,7 @@ def run_cell(
     """
     with reproducible(cell.seed):
         net = network(cell.group, cell.width, len(data.classes), cell.basis)
-        task = Task(net, torch.tensor(data.train_images), torch.tensor(data.train_labels), seed=cell.seed)
+        task = Task(net, float_batch(data.train_images, CHANNELS), torch.tensor(data.train_labels), seed=cell.seed)
         folder, fabric = scratch and scratch(cell), Hardware().fabric(protocol.recipe.precision)
         losses = [epoch["loss"] for epoch in fit(task, protocol.recipe, fabric, folder=folder, report=report)]
         net.eval()
@@ -137,7 +138,7 @@ def reproducible(seed: int) -> Iterator[None]:
 
 def _predictions(net: nn.Module, data: Dataset, protocol: Protocol, report: Report) -> dict[Move, Tensor]:
     """Return the predicted class ``(N,)`` of every test image under every move."""
-    images = torch.tensor(data.test_images).contiguous()
+    images = float_batch(data.test_images, CHANNELS).contiguous()
     predictions = {}
     with torch.no_grad():
         for move in protocol.test_moves():

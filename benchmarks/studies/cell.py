@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.data import Dataset
+from benchmarks.data import Dataset, float_batch
 from benchmarks.networks import count_parameters
 from benchmarks.studies.study import Row, Study
 from benchmarks.train import reproducible
@@ -102,7 +102,6 @@ def as_tensor(images: Any, channels: int) -> Tensor:
 def _predictions(net: nn.Module, images: Tensor, report: Callable[[float], None]) -> Tensor:
     found = []
     for batch in images.split(BATCH):
-        batch = batch if batch.is_floating_point() else batch.float() / 255
-        found.append(net(batch).argmax(1))
+        found.append(net(float_batch(batch)).argmax(1))
         report(FORWARD * len(batch))
     return torch.cat(found)

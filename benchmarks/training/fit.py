@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.data import float_batch
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.logs import Log
 from benchmarks.training.recipe import Recipe
@@ -202,8 +203,6 @@ def _step(run: _Run, task: Task, recipe: Recipe, batch: Tensor) -> Tensor:
 
 def _images(run: _Run, task: Task, recipe: Recipe, part: Tensor) -> Tensor:
     """Return some training images as the network takes them."""
-    images = task.images[part].to(run.fabric.device)
-    images = images if images.is_floating_point() else images.float() / 255
-    images = task.prepare(task.augment(images))
+    images = task.prepare(task.augment(float_batch(task.images[part].to(run.fabric.device))))
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     return images.contiguous(memory_format=layout)  # whatever that of the data is: it changes the rounding

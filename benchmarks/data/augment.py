@@ -1,0 +1,207 @@
+"""Augmentations of batches of images, on the device where they are; by kornia.
+
+Each is a module that draws anew for every image from the random numbers of torch, and that does nothing in evaluation.
+It has no state: nothing of it is saved with a network.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+
+import kornia.augmentation as kornia_augmentation
+from kornia.geometry.transform import center_crop
+from torch import Tensor, nn
+
+from equiconv import EquiconvError
+
+__all__ = [
+    "AUGMENTATIONS",
+    "Augmentation",
+    "Crop",
+    "Grayscale",
+    "Hue",
+    "Mirror",
+    "ResizedCrop",
+    "Rotation",
+    "augmentation",
+]
+
+
+class Augmentation(nn.Module, ABC):
+    """Change images ``(B, C, S, S)`` with values in [0, 1] at random, in training only."""
+
+    colors = False  # whether it needs three channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return changed images in training, and the images themselves in evaluation."""
+        if not self.training:
+            return x
+        if self.colors and x.shape[1] != 3:
+            raise EquiconvError(f"{type(self).__name__} needs RGB images; got {x.shape[1]} channels: leave it out")
+        return self.change(x)
+
+    @abstractmethod
+    def change(self, x: Tensor) -> Tensor:
+        """Return changed images."""
+
+
+class Crop(Augmentation):
+    """Shift images by cutting them out of their zero-padded selves, at whole pixels.
+
+    Args:
+        padding: pixels on every side, at least 1.
+    """
+
+    def __init__(self, padding: float) -> None:
+        super().__init__()
+        self.padding = _checked("crop", padding, "a whole number of pixels, at least 1", _is_count)
+
+    def change(self, x: Tensor) -> Tensor:
+        """Return shifted images."""
+        size = (x.shape[-2], x.shape[-1])
+        return kornia_augmentation.RandomCrop(size, padding=int(self.padding))(x)
+
+
+class ResizedCrop(Augmentation):
+    """Cut out a random part and resize it bilinearly; in evaluation the middle of the images is cut out, not resized.
+
+    Args:
+        size: the side of the result.
+        area: the range of the part's area, as a share.
+        aspect: the range of its width over its height.
+    """
+
+    def __init__(
+        self, size: float, area: tuple[float, float] = (0.08, 1.0), aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    ) -> None:
+        super().__init__()
+        self.size = int(_checked("resized-crop", size, "a whole number of pixels, at least 1", _is_count))
+        self.area, self.aspect = area, aspect
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return random parts in training, the middle in evaluation: ``(B, C, size, size)``."""
+        return self.change(x) if self.training else center_crop(x, (self.size, self.size))
+
+    def change(self, x: Tensor) -> Tensor:
+        """Return random parts."""
+        size = (self.size, self.size)
+        return kornia_augmentation.RandomResizedCrop(size, self.area, self.aspect, cropping_mode="resample")(x)
+
+
+class Mirror(Augmentation):
+    """Mirror images left to right.
+
+    Args:
+        probability: with which each is mirrored.
+    """
+
+    def __init__(self, probability: float = 0.5) -> None:
+        super().__init__()
+        self.probability = _checked("mirror", probability, "a probability", _is_share)
+
+    def change(self, x: Tensor) -> Tensor:
+        """Return mirrored images."""
+        return kornia_augmentation.RandomHorizontalFlip(p=self.probability)(x)
+
+
+class Rotation(Augmentation):
+    """Turn images by a uniform angle about their center, black outside.
+
+    Args:
+        degrees: the largest angle to either side; 180 is every angle.
+        interpolation: ``bilinear`` or ``nearest``.
+    """
+
+    def __init__(self, degrees: float = 180, interpolation: str = "bilinear") -> None:
+        super().__init__()
+        self.degrees = _checked("rotation", degrees, "from above 0 to 180 degrees", lambda value: 0 < value <= 180)
+        if interpolation not in ("bilinear", "nearest"):
+            raise EquiconvError(f'interpolation is "bilinear" or "nearest"; got {interpolation!r}')
+        self.interpolation = interpolation
+
+    def change(self, x: Tensor) -> Tensor:
+        """Return turned images."""
+        return kornia_augmentation.RandomRotation(float(self.degrees), resample=self.interpolation, p=1.0)(x)
+
+
+class Hue(Augmentation):
+    """Shift the hue, as HSV has it, by a uniform part of a turn.
+
+    Args:
+        jitter: the largest part to either side; 0.5 is every hue.
+    """
+
+    colors = True
+
+    def __init__(self, jitter: float = 0.5) -> None:
+        super().__init__()
+        self.jitter = _checked("hue", jitter, "from above 0 to 0.5 of a turn", lambda value: 0 < value <= 0.5)
+
+    def change(self, x: Tensor) -> Tensor:
+        """Return images of other hues."""
+        return kornia_augmentation.RandomHue((-self.jitter, self.jitter))(x)
+
+
+class Grayscale(Augmentation):
+    """Take the color from images: all channels become the luminance. ``normalize.Gray`` does so in evaluation too.
+
+    Args:
+        probability: with which each becomes gray.
+    """
+
+    colors = True
+
+    def __init__(self, probability: float = 0.1) -> None:
+        super().__init__()
+        self.probability = _checked("grayscale", probability, "a probability", _is_share)
+
+    def change(self, x: Tensor) -> Tensor:
+        """Return images, some of them gray."""
+        return kornia_augmentation.RandomGrayscale(p=self.probability)(x)
+
+
+AUGMENTATIONS: dict[str, Callable[[float], Augmentation]] = {
+    "crop": Crop,
+    "resized-crop": ResizedCrop,
+    "mirror": Mirror,
+    "rotation": Rotation,
+    "hue": Hue,
+    "grayscale": Grayscale,
+}
+
+
+def augmentation(steps: Mapping[str, float]) -> nn.Sequential:
+    """Return augmentations in the given order, from names and values.
+
+    Args:
+        steps: names in ``AUGMENTATIONS`` and their values: pixels of padding for ``crop``, the side for
+            ``resized-crop``, probabilities for ``mirror`` and ``grayscale``, degrees for ``rotation``, a part of a turn
+            for ``hue``.
+
+    Raises:
+        EquiconvError: if a name is unknown or a value out of range.
+
+    Example:
+        >>> augmentation({"crop": 4, "mirror": 0.5})
+        Sequential(
+          (0): Crop()
+          (1): Mirror()
+        )
+    """
+    unknown = ", ".join(name for name in steps if name not in AUGMENTATIONS)
+    if unknown:
+        raise EquiconvError(f"augmentations are {', '.join(AUGMENTATIONS)}; got {unknown}")
+    return nn.Sequential(*(AUGMENTATIONS[name](value) for name, value in steps.items()))
+
+
+def _is_count(value: float) -> bool:
+    return value >= 1 and value == int(value)
+
+
+def _is_share(value: float) -> bool:
+    return 0 < value <= 1
+
+
+def _checked(name: str, value: float, expected: str, holds: Callable[[float], bool]) -> float:
+    if not holds(value):
+        raise EquiconvError(f"{name} takes {expected}; got {value}")
+    return value
