@@ -29,6 +29,8 @@ class Local(Engine):
                 done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
                 yield from _drain(messages)
                 yield from (_settle(futures[future], future) for future in done)
+            pool.shutdown()  # workers hand over their last messages when they end
+            yield from _drain(messages)
 
 
 def _settle(index: int, future: "Future[Any]") -> Done | Failed:
@@ -57,7 +59,6 @@ def _pool(workers: int, work: Work) -> Iterator[tuple[ProcessPoolExecutor, Any]]
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(work, messages, watched))
     try:
         yield pool, messages
-        pool.shutdown()
     finally:
         held.close()  # ends workers that are still at work
         pool.shutdown(cancel_futures=True)
