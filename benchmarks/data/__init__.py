@@ -91,11 +91,13 @@ def _maker(name: str) -> Callable[[], Dataset] | None:
 
 def _deviation(name: str) -> float:
     try:
-        return float(name.removeprefix(BIASED))
+        std = float(name.removeprefix(BIASED))
     except ValueError:
         raise EquiconvError(
             f"{BIASED}STD takes the standard deviation of the hue in units of 2 degrees, such as {BIASED}12; got {name}"
         ) from None
+    colormnist.check_deviation(std)
+    return std
 
 
 def _unknown(name: str) -> EquiconvError:

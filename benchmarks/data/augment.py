@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 import kornia.augmentation as kornia_augmentation
-from kornia.geometry.transform import center_crop
 from torch import Tensor, nn
 
 from equiconv import EquiconvError
@@ -79,7 +78,13 @@ class ResizedCrop(Augmentation):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return random parts in training, the middle in evaluation: ``(B, C, size, size)``."""
-        return self.change(x) if self.training else center_crop(x, (self.size, self.size))
+        if min(x.shape[-2:]) < self.size:
+            raise EquiconvError(
+                f"ResizedCrop({self.size}) needs images of at least {self.size} pixels a side; got "
+                f"{x.shape[-2]}x{x.shape[-1]}: load larger ones"
+            )
+        top, left = ((side - self.size) // 2 for side in x.shape[-2:])
+        return self.change(x) if self.training else x[..., top : top + self.size, left : left + self.size]
 
     def change(self, x: Tensor) -> Tensor:
         """Return random parts."""

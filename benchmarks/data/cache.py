@@ -84,7 +84,7 @@ def _read(path: Path) -> Arrays | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         stored = str(arrays.pop(DIGEST))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

@@ -12,7 +12,7 @@ from benchmarks.data.dataset import Dataset
 from benchmarks.data.made import dataset
 from equiconv import EquiconvError
 
-__all__ = ["biased", "hue_colors", "load_biased", "load_longtailed", "longtailed", "tail_sizes"]
+__all__ = ["biased", "check_deviation", "hue_colors", "load_biased", "load_longtailed", "longtailed", "tail_sizes"]
 
 COLORS = ("red", "green", "blue")
 CLASSES = tuple(f"{digit} {color}" for digit in range(10) for color in COLORS)
@@ -61,8 +61,7 @@ def load_biased(std: float, seed: int = SEED) -> Dataset:
     Raises:
         EquiconvError: if the deviation is negative, or MNIST is not there.
     """
-    if not 0 <= std < float("inf"):
-        raise EquiconvError(f"the deviation of the hue is at least 0, in units of 2 degrees; got {std}")
+    check_deviation(std)
     return dataset(
         f"colormnist-biased:{std:g}",
         "mnist",
@@ -72,6 +71,12 @@ def load_biased(std: float, seed: int = SEED) -> Dataset:
         f"digit and the standard deviation {std:g} units of 2 degrees, in training and test. Made by the seed {seed}.",
         classes=10,
     )
+
+
+def check_deviation(std: float) -> None:
+    """Raise EquiconvError unless a deviation of the hue is a number and at least 0."""
+    if not 0 <= std < float("inf"):
+        raise EquiconvError(f"the deviation of the hue is at least 0, in units of 2 degrees; got {std}")
 
 
 def tail_sizes(seed: int) -> tuple[int, ...]:

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from benchmarks.data.images import Box, central_box, decoded, random_box, square
 from benchmarks.data.published import class_names
-from benchmarks.data.sources import SOURCES, Split, locate, opened
+from benchmarks.data.sources import SOURCES, Source, Split, locate, opened
 from equiconv import EquiconvError
 
-__all__ = ["Cut", "Stream", "central_cut", "random_cut", "stream"]
+__all__ = ["CentralCut", "Cut", "RandomCut", "Stream", "stream"]
 
 Cut = Callable[[int, int], Box]  # from width and height to the part of the image that is used
 BUFFER = 10000
@@ -46,14 +45,51 @@ class Stream:
         self.examples.set_epoch(epoch)
 
 
-def central_cut(share: float = 224 / 256) -> Cut:
-    """Return the published cut for tests: the square in the middle, a share of the shorter side."""
-    return lambda width, height: central_box(width, height, share)
+@dataclass(frozen=True)
+class CentralCut:
+    """Cut as published for tests: the square in the middle.
+
+    Args:
+        share: its side, as a share of the shorter side.
+    """
+
+    share: float = 224 / 256
+
+    def __call__(self, width: int, height: int) -> Box:
+        """Return the part of an image of this size that is used."""
+        return central_box(width, height, self.share)
 
 
-def random_cut(area: tuple[float, float] = (0.1, 1.0), aspect: tuple[float, float] = (0.8, 1.25)) -> Cut:
-    """Return the published cut for training on ImageNet: a random part, by the random numbers of torch."""
-    return lambda width, height: random_box(width, height, area, aspect)
+@dataclass(frozen=True)
+class RandomCut:
+    """Cut as published for training on ImageNet: a random part, by the random numbers of torch.
+
+    Args:
+        area: the range of its area, as a share.
+        aspect: the range of its width over its height.
+    """
+
+    area: tuple[float, float] = (0.1, 1.0)
+    aspect: tuple[float, float] = (0.8, 1.25)
+
+    def __call__(self, width: int, height: int) -> Box:
+        """Return the part of an image of this size that is used."""
+        return random_box(width, height, self.area, self.aspect)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Turn a stored row into an image and its label; a value, so that it travels to the workers of a loader."""
+
+    source: Source
+    cut: Cut
+    size: int
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Tensor | int]:
+        """Return ``{"image": (C, size, size) uint8, "label": int}``."""
+        image = decoded(row[self.source.image], "L" if self.source.gray else "RGB")
+        pixels = square(image, self.cut(*image.size), self.size)
+        return {"image": torch.tensor(pixels), "label": row[self.source.label]}
 
 
 def stream(
@@ -76,7 +112,7 @@ def stream(
     Args:
         name: a name in ``SOURCES``.
         split: ``train`` or ``test``.
-        cut: which part of an image is used, such as ``random_cut()``.
+        cut: which part of an image is used, such as ``RandomCut()``.
         size: the side to which that part is resized; None takes that of the source.
         rank: of this process.
         world: the number of ranks.
@@ -101,13 +137,7 @@ def stream(
     if seed is not None:
         examples = examples.shuffle(seed=seed, buffer_size=buffer)
     examples = split_dataset_by_node(examples, rank=rank, world_size=world)
-    mode = "L" if source.gray else "RGB"
-
-    def prepared(row: dict[str, Any]) -> dict[str, Tensor | int]:
-        image: Image.Image = decoded(row[source.image], mode)
-        return {"image": torch.tensor(square(image, cut(*image.size), side)), "label": row[source.label]}
-
-    examples = examples.map(prepared, remove_columns=[source.image, source.label])
+    examples = examples.map(Prepared(source, cut, side), remove_columns=[source.image, source.label])
     description = f"{source.title}, {split}, streamed from {place.origin}; {side}x{side} pixels."
     count = source.counts[source.splits.index(split)]
     return Stream(name, description, class_names(place), side, count, examples)

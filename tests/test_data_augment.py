@@ -1,0 +1,235 @@
+"""Augmentations: what they may do to an image, when, and by which random numbers."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
+from torch.nn import functional as F
+
+from benchmarks.data.augment import (
+    AUGMENTATIONS,
+    Augmentation,
+    Crop,
+    Grayscale,
+    Hue,
+    Mirror,
+    ResizedCrop,
+    Rotation,
+    augmentation,
+)
+from equiconv import EquiconvError
+
+VALUES = {"crop": 4, "resized-crop": 12, "mirror": 0.5, "rotation": 180, "hue": 0.5, "grayscale": 0.5}
+COUNT = 400
+
+
+def noise(count=8, size=16):
+    return torch.rand(count, 3, size, size)
+
+
+def twins(size=16):
+    """Return one image many times."""
+    return noise(1, size).expand(COUNT, -1, -1, -1).clone()
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_seeded_different_for_each_image_and_off_in_evaluation(name):
+    module = augmentation({name: VALUES[name]})
+    x = twins()
+    torch.manual_seed(1)
+    one, next_one = module(x), module(x)
+    torch.manual_seed(1)
+    same = augmentation({name: VALUES[name]})(x)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, next_one)
+    assert (one != one[:1]).any()
+    assert one.dtype == x.dtype
+    assert one.min() >= 0
+    assert one.max() <= 1 + 1e-6
+    before = torch.get_rng_state()
+    quiet = module.eval()(x)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert quiet is x if name != "resized-crop" else torch.equal(quiet, x[..., 2:14, 2:14])
+
+
+def test_nothing_of_them_is_saved_with_a_network():
+    module = augmentation(VALUES)
+    module(noise())
+    assert not module.state_dict()
+
+
+def test_order_is_that_of_the_names_and_unknown_names_are_refused():
+    assert [type(step) for step in augmentation({"hue": 0.1, "crop": 2})] == [Hue, Crop]
+    assert not list(augmentation({}))
+    with pytest.raises(EquiconvError, match=r"augmentations are crop, resized-crop.*; got flip"):
+        augmentation({"crop": 4, "flip": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("crop", 0),
+        ("crop", 1.5),
+        ("resized-crop", 0),
+        ("mirror", 1.2),
+        ("rotation", 0),
+        ("rotation", 200),
+        ("hue", 0.6),
+        ("grayscale", -1),
+    ],
+)
+def test_values_out_of_range_are_refused(name, value):
+    with pytest.raises(EquiconvError, match=f"{name} takes"):
+        augmentation({name: value})
+
+
+@pytest.mark.parametrize("name", ["hue", "grayscale"])
+def test_colors_of_gray_images_are_refused(name):
+    with pytest.raises(EquiconvError, match="needs RGB images; got 1 channels"):
+        augmentation({name: 0.5})(torch.rand(2, 1, 8, 8))
+
+
+# Each is asked for what it may do, and so is one that does something else.
+
+
+class Broken(Augmentation):
+    """Change images by a function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def change(self, x):
+        return self.function(x)
+
+
+def assert_crops(module):
+    x = twins()
+    padded = F.pad(x[0], (3, 3, 3, 3))
+    windows = padded.unfold(1, 16, 1).unfold(2, 16, 1).permute(1, 2, 0, 3, 4).reshape(49, -1)  # every shift
+    same = (module(x).flatten(1)[:, None] == windows).all(-1)
+    assert (same.sum(1) == 1).all()
+    counts = same.sum(0).reshape(7, 7)
+    assert (counts.sum(0) > COUNT / 21).all()
+    assert (counts.sum(1) > COUNT / 21).all()
+
+
+def test_crops_are_shifts_by_whole_pixels():
+    assert_crops(Crop(3))
+    for broken in (
+        Crop(2),
+        Crop(4),
+        Broken(lambda x: torch.roll(x, 2, -1)),
+        Broken(lambda x: F.avg_pool2d(Crop(3)(x), 3, 1, 1)),
+    ):
+        with pytest.raises(AssertionError):
+            assert_crops(broken)
+
+
+def assert_mirrors(module, probability):
+    x = twins()
+    y = module(x)
+    was, was_not = ((y == each).all(-1).all(-1).all(-1) for each in (x.flip(-1), x))
+    assert (was ^ was_not).all()
+    assert abs(was.float().mean() - probability) < 5 * math.sqrt(0.25 / COUNT)
+
+
+def test_mirror_images_are_left_to_right_by_the_probability():
+    assert_mirrors(Mirror(), 0.5)
+    assert_mirrors(Mirror(0.9), 0.9)
+    for broken in (Mirror(0.9), Broken(lambda x: x.flip(-2)), Broken(lambda x: x.flip(-1))):
+        with pytest.raises(AssertionError):
+            assert_mirrors(broken, 0.5)
+
+
+def angles(module):
+    """Return the angles in degrees by which a bright spot was turned, and how far it is from the center."""
+    x = torch.zeros(COUNT, 1, 21, 21)
+    x[..., 9:12, 16:19] = 1  # on the right, 7 pixels from the center
+    y = module(x)[:, 0]
+    rows, columns = torch.meshgrid(torch.arange(21.0) - 10, torch.arange(21.0) - 10, indexing="ij")
+    total = y.sum((1, 2))
+    up, right = -(y * rows).sum((1, 2)) / total, (y * columns).sum((1, 2)) / total
+    return torch.rad2deg(torch.atan2(up, right)), torch.hypot(up, right)
+
+
+def assert_rotates(module, limit):
+    degrees, radius = angles(module)
+    assert (radius - 7).abs().max() < 0.3
+    assert degrees.abs().max() < limit + 1
+    counts = torch.histc(degrees, 4, -limit, limit)
+    assert (counts - COUNT / 4).abs().max() < 5 * math.sqrt(COUNT / 4)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+@pytest.mark.parametrize("limit", [180, 30])
+def test_rotations_are_uniform_about_the_center(limit, interpolation):
+    assert_rotates(Rotation(limit, interpolation), limit)
+    for broken in (
+        Rotation(limit / 2),
+        Broken(lambda x: x.rot90(1, (-2, -1))),
+        Broken(lambda x: Rotation(limit)(x).roll(2, -1)),
+    ):
+        with pytest.raises(AssertionError):
+            assert_rotates(broken, limit)
+
+
+def test_rotation_fills_with_black_and_knows_its_interpolations():
+    assert set(Rotation(180, "nearest")(torch.ones(20, 1, 9, 9)).unique().tolist()) == {0, 1}
+    with pytest.raises(EquiconvError, match="bicubic"):
+        Rotation(180, "bicubic")
+
+
+def assert_shifts_hues(module, limit):
+    """The hue of an image moves as a whole, uniformly; saturation and value stay."""
+    hues = np.array([0.1, 0.5, 0.8, 0.95])
+    pixels = hsv_to_rgb(np.stack([hues, [0.5, 0.9, 0.7, 1], [0.4, 0.9, 1, 0.6]], -1))
+    x = torch.tensor(pixels.T.reshape(1, 3, 2, 2), dtype=torch.float32).expand(COUNT, -1, -1, -1)
+    found = rgb_to_hsv(module(x).movedim(1, -1).reshape(COUNT, 4, 3).numpy())
+    before = rgb_to_hsv(pixels)
+    assert np.abs(found[..., 1:] - before[:, 1:]).max() < 1e-3
+    shift = (found[..., 0] - hues + 0.5) % 1 - 0.5
+    assert np.abs((shift - shift[:, :1] + 0.5) % 1 - 0.5).max() < 1e-3
+    assert np.abs(shift).max() < limit + 1e-3
+    counts = np.histogram(shift[:, 0], 4, (-limit, limit))[0]
+    assert np.abs(counts - COUNT / 4).max() < 5 * math.sqrt(COUNT / 4)
+
+
+@pytest.mark.parametrize("limit", [0.5, 0.1])
+def test_hues_shift_as_hsv_has_it(limit):
+    assert_shifts_hues(Hue(limit), limit)
+    for broken in (
+        Hue(limit / 2),
+        Broken(lambda x: x.roll(1, 1)),
+        Broken(lambda x: (x * torch.rand(len(x), 3, 1, 1)).clamp(0, 1)),
+        Broken(lambda x: x),
+    ):
+        with pytest.raises(AssertionError):
+            assert_shifts_hues(broken, limit)
+
+
+def test_gray_images_have_the_luminance():
+    x = twins()
+    y = Grayscale(0.5)(x)
+    gray = (y[:, 0] == y[:, 1]).all(-1).all(-1)
+    assert abs(gray.float().mean() - 0.5) < 5 * math.sqrt(0.25 / COUNT)
+    luminance = (x[0] * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(0)
+    assert torch.allclose(y[gray][0], luminance.expand(3, -1, -1), atol=1e-3)
+    assert torch.equal(y[~gray][0], x[0])
+
+
+def test_resized_crops_are_parts_of_the_image():
+    ramp = torch.linspace(0, 1, 40).expand(COUNT, 3, 40, 40)
+    y = ResizedCrop(12, area=(0.25, 0.25), aspect=(1, 1))(ramp)
+    assert y.shape == (COUNT, 3, 12, 12)
+    width = y[:, 0, 0, -1] - y[:, 0, 0, 0]
+    assert ((width - 0.5).abs() < 0.06).all()
+    assert y[..., 0].min() < 0.1
+    assert y[..., -1].max() > 0.9
+
+
+def test_resized_crops_of_smaller_images_are_refused():
+    with pytest.raises(EquiconvError, match="at least 20 pixels a side; got 16x16"):
+        ResizedCrop(20)(noise())
