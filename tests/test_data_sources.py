@@ -14,15 +14,6 @@ from benchmarks.data.stream import CentralCut, stream
 from equiconv import EquiconvError
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A folder for data sets, a cache, and no hub."""
-    monkeypatch.setenv("EQUICONV_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("EQUICONV_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("EQUICONV_HUB", raising=False)
-    return tmp_path / "data"
-
-
 def colored(count, size=32, start=0):
     return np.concatenate(
         [coded(count, size, start), coded(count, size, start) // 2, coded(count, size, start) // 3], 1
