@@ -10,6 +10,15 @@ def _seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A folder for data sets and another for the cache, and no hub."""
+    monkeypatch.setenv("EQUICONV_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("EQUICONV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("EQUICONV_HUB", raising=False)
+    return tmp_path / "data"
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder of images: 3 classes of 10, told apart by a bright corner-to-corner pattern."""

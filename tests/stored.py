@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.data import Dataset
+
 real_data = pytest.mark.skipif(
     "EQUICONV_DATA" not in os.environ, reason="needs real data: set EQUICONV_DATA to a folder of data sets"
 )
@@ -51,3 +53,18 @@ def numbers(white):
     middle = white.shape[-1] // 2 - 4
     bits = white[:, middle : middle + 8 : 2, middle : middle + 8 : 2].reshape(len(white), 16)
     return (bits * (1 << np.arange(16))).sum(1)
+
+
+def digits(train=60, test=40):
+    """Return a data set like MNIST whose images show their number; the test goes on counting."""
+    labels = np.arange(train + test) % 10
+    images = coded(train + test)
+    return Dataset(
+        "mnist", "Coded.", tuple("0123456789"), images[:train], labels[:train], images[train:], labels[train:]
+    )
+
+
+def store_mnist(home, train=60, test=40):
+    data = digits(train, test)
+    store(home / "mnist" / "train.parquet", data.train_images, data.train_labels, "0123456789")
+    store(home / "mnist" / "test.parquet", data.test_images, data.test_labels, "0123456789")

@@ -10,16 +10,8 @@ from stored import coded, numbers, real_data, store
 
 from benchmarks.data import check, load, names, published
 from benchmarks.data.sources import SOURCES, locate
+from benchmarks.data.stream import CentralCut, stream
 from equiconv import EquiconvError
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A folder for data sets, a cache, and no hub."""
-    monkeypatch.setenv("EQUICONV_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("EQUICONV_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("EQUICONV_HUB", raising=False)
-    return tmp_path / "data"
 
 
 def colored(count, size=32, start=0):
@@ -141,6 +133,36 @@ def test_a_hub_that_cannot_be_reached_fails_at_once(home, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "HfApi", Unreachable)
     with pytest.raises(EquiconvError, match=r"cannot be reached .*no route.*HF_HUB_OFFLINE=1; else set EQUICONV_DATA"):
         check("cifar100")
+
+
+@pytest.fixture
+def hub(home, monkeypatch):
+    """A hub that is a folder with the three splits of the flowers."""
+    import datasets
+    import huggingface_hub
+
+    for start, split in ((0, "train"), (20, "validation"), (40, "test")):
+        store(home / "hub" / f"{split}.parquet", colored(20, start=start), np.arange(20) % 4, "abcd")
+    real = datasets.load_dataset
+
+    def load_dataset(name, *, split, streaming):
+        assert name == "dpdl-benchmark/oxford_flowers102"
+        files = {split: str(home / "hub" / f"{split}.parquet")}
+        return real("parquet", data_files=files, split=split, streaming=streaming, cache_dir=str(home / "downloaded"))
+
+    monkeypatch.setenv("EQUICONV_HUB", "1")
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **__: None)
+
+
+def test_what_is_on_the_hub_is_loaded_and_streamed(hub):
+    data = load("flowers102", 32)
+    assert np.array_equal(data.train_images, colored(40))  # training and validation together
+    assert np.array_equal(data.test_images, colored(20, start=40))
+    assert "from dpdl-benchmark/oxford_flowers102 on the Hugging Face hub" in data.description
+    part = stream("flowers102", "train", CentralCut(1), size=32)
+    assert [example["label"] for example in part.examples] == [*range(4)] * 10
+    assert part.classes == tuple("abcd")
 
 
 def test_the_hub_is_not_asked_where_files_are(home, monkeypatch):

@@ -17,19 +17,16 @@ SHARDS, EACH = 4, 6
 WHOLE = CentralCut(1)
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A folder with a small ImageNet in shards; the label of an image is its number."""
-    monkeypatch.setenv("EQUICONV_DATA", str(tmp_path))
-    monkeypatch.delenv("EQUICONV_HUB", raising=False)
+@pytest.fixture(autouse=True)
+def _imagenet(home, monkeypatch):
+    """A small ImageNet in shards; the label of an image is its number."""
     monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)  # it waits 5 seconds after every pass
     classes = [f"n{index}" for index in range(SHARDS * EACH)]
     for shard in range(SHARDS):
         images = np.repeat(coded(EACH, 64, EACH * shard), 3, 1)
         labels = range(EACH * shard, EACH * shard + EACH)
-        store(tmp_path / "imagenet" / f"train-{shard:05}-of-{SHARDS:05}.parquet", images, labels, classes, kind="jpeg")
-    store(tmp_path / "imagenet" / "test-00000-of-00001.parquet", np.repeat(coded(5, 64), 3, 1), range(5), classes)
-    return tmp_path
+        store(home / "imagenet" / f"train-{shard:05}-of-{SHARDS:05}.parquet", images, labels, classes, kind="jpeg")
+    store(home / "imagenet" / "test-00000-of-00001.parquet", np.repeat(coded(5, 64), 3, 1), range(5), classes)
 
 
 def labels(world, workers, **options):
@@ -53,18 +50,18 @@ def assert_each_once(seen):
 
 
 @pytest.mark.parametrize(("world", "workers"), [(1, 0), (2, 0), (3, 0), (2, 2)])
-def test_every_image_is_seen_once(home, world, workers):
+def test_every_image_is_seen_once(world, workers):
     assert_each_once(labels(world, workers, seed=0, buffer=10))
 
 
-def test_an_image_seen_twice_or_never_is_noticed(home):
+def test_an_image_seen_twice_or_never_is_noticed():
     one = labels(1, 0)[0]
     for broken in ([one, one], [one[:-1]], [one, []]):
         with pytest.raises(AssertionError):
             assert_each_once(broken)
 
 
-def test_the_order_is_that_of_the_seed_and_the_epoch(home):
+def test_the_order_is_that_of_the_seed_and_the_epoch():
     plain, one, same, other = (labels(1, 0, seed=seed, buffer=10)[0] for seed in (None, 0, 0, 1))
     assert plain == list(range(SHARDS * EACH))
     assert one == same
@@ -77,11 +74,11 @@ def test_the_order_is_that_of_the_seed_and_the_epoch(home):
     assert orders[0] == one != orders[1] == orders[2]
 
 
-def test_the_order_is_shared_by_the_ranks(home):
+def test_the_order_is_shared_by_the_ranks():
     assert_each_once(labels(3, 0, seed=5, buffer=7))  # each reads every file, and keeps every third image
 
 
-def test_what_a_stream_says_of_itself(home):
+def test_what_a_stream_says_of_itself():
     part = stream("imagenet", "test", WHOLE, size=32)
     assert part.count == 50000
     assert part.size == 32
@@ -91,7 +88,7 @@ def test_what_a_stream_says_of_itself(home):
     assert len(list(pickle.loads(pickle.dumps(part)).examples)) == 5
 
 
-def test_random_cuts_are_by_the_random_numbers_of_torch(home):
+def test_random_cuts_are_by_the_random_numbers_of_torch():
     part = stream("imagenet", "train", RandomCut(), size=32)
 
     def pixels(seed):
@@ -124,7 +121,7 @@ def test_the_central_cut_is_in_the_middle():
     assert CentralCut(1)(80, 40) == (20, 0, 60, 40)
 
 
-def test_what_cannot_be_streamed_is_refused(home):
+def test_what_cannot_be_streamed_is_refused():
     with pytest.raises(EquiconvError, match=r"a stream is of one of mnist, .*; got 'rotmnist'"):
         stream("rotmnist", "train", WHOLE)
     with pytest.raises(EquiconvError, match="Caltech-101 has no part 'test'; it has train"):

@@ -49,7 +49,7 @@ def load_source(source: Source, size: int | None = None) -> Dataset:
     side = size or source.size
     check_memory(source, side)
     place = locate(source)
-    classes = class_names(place)
+    classes = class_names(place, stream=False)
     parts = {split: _read(place, split, side) for split in source.splits}
     jpeg = any(part.jpeg for part in parts.values())
     exact = _exact(source, *(part.images for part in parts.values()))
@@ -110,13 +110,17 @@ def is_exact(source: Source, data: Dataset) -> bool:
     return _exact(source, data.train_images, data.test_images) is True
 
 
-def class_names(place: Place) -> tuple[str, ...]:
+def class_names(place: Place, *, stream: bool) -> tuple[str, ...]:
     """Return the names of the classes of a source, from what is stored with its labels.
+
+    Args:
+        place: where the source is.
+        stream: whether the hub is read piece by piece.
 
     Raises:
         EquiconvError: if no names are stored.
     """
-    features = opened(place, "train", stream=True).features or {}
+    features = opened(place, "train", stream=stream).features or {}
     names = getattr(features.get(place.source.label), "names", None)
     if not names:
         raise EquiconvError(

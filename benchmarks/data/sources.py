@@ -157,8 +157,9 @@ def opened(place: Place, split: Split, *, stream: bool) -> Any:
         paths = [str(path) for path in place.files[split]]
         data = datasets.load_dataset("parquet", data_files={split: paths}, split=split, streaming=True)
     else:
-        wanted = source.train if split == "train" else source.test
-        data = datasets.load_dataset(source.hub, split=wanted, streaming=stream)
+        wanted = (source.train if split == "train" else source.test or "").split("+")  # streams know no sums
+        parts = [datasets.load_dataset(source.hub, split=part, streaming=stream) for part in wanted]
+        data = datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
     missing = {source.image, source.label} - set(data.column_names or ())
     if missing:
         raise EquiconvError(

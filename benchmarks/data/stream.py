@@ -140,4 +140,4 @@ def stream(
     examples = examples.map(Prepared(source, cut, side), remove_columns=[source.image, source.label])
     description = f"{source.title}, {split}, streamed from {place.origin}; {side}x{side} pixels."
     count = source.counts[source.splits.index(split)]
-    return Stream(name, description, class_names(place), side, count, examples)
+    return Stream(name, description, class_names(place, stream=True), side, count, examples)
