@@ -23,7 +23,7 @@ from benchmarks.speed import (
 from benchmarks.speed.cases import DEPTHWISE, REFERENCE, tiny
 from benchmarks.speed.command import SECTIONS
 from benchmarks.speed.executions import accepts, set_execution
-from benchmarks.speed.resnet import ResNet18
+from benchmarks.speed.networks import resnet18, resnet44_preact
 from benchmarks.speed.sweep_plots import draw_sweeps
 from equiconv.errors import EquiconvError, FieldTypeError
 from equiconv.groups import P4M, SO2, Cyclic, HueShift
@@ -223,13 +223,16 @@ def test_the_ordinary_network_has_the_expanded_shape(network):
         shapes.append([module.kernel().shape for module in net.modules() if isinstance(module, GroupConv2d)])
         assert net(torch.randn(2, 3, network.image, network.image)).shape == (2, 10)
     assert shapes[0] == shapes[1] == shapes[2]
+    assert len(shapes) == 3 + bool(network.plain)
 
 
-def test_the_residual_network_does_not_see_hue_shifts():
-    net = ResNet18(HueShift(3), (2, 3, 4, 5)).eval()
+def test_the_residual_networks_are_those_of_the_experiments():
+    net = resnet18(HueShift(3), (2, 3, 4, 5)).eval()
     images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(net(images.roll(1, 1)), net(images))
-    assert [network.widths for network in NETWORKS if network.build is ResNet18] == [(36, 73, 147, 295)]
+    assert [network.widths for network in NETWORKS if network.build is resnet18] == [(36, 73, 147, 295)]
+    turning = resnet44_preact(P4M(), (2, 2, 2)).eval()
+    torch.testing.assert_close(turning(images.rot90(1, (-2, -1)).flip(-1)), turning(images), rtol=1e-3, atol=1e-5)
 
 
 def test_peers_are_the_same_layer():

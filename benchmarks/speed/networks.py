@@ -11,18 +11,17 @@ from torch.nn import functional as F
 from benchmarks.speed.cases import Build
 from benchmarks.speed.clock import Task, take_turns
 from benchmarks.speed.executions import set_execution
-from benchmarks.speed.resnet import ResNet18
 from benchmarks.speed.section import Row, Section
 from benchmarks.speed.setting import Setting
 from benchmarks.speed.steps import compiled
 from benchmarks.speed.text import markdown
 from equiconv.groups import P4, P4M, Group, HueShift, Trivial
-from equiconv.models import CNN
+from equiconv.models import CNN, RESNET18, RESNET44, ResNet
 
 __all__ = ["NETWORKS", "Network", "Networks", "networks_markdown"]
 
 CLASSES = 10
-ORDINARY, DENSE, AUTO = "ordinary network", "dense", "auto"
+ORDINARY, DENSE, AUTO, PLAIN = "ordinary network", "dense", "auto", "plain network"
 STEPS = ("training", "evaluation")
 HEADERS = ("network", "images", "computed by", "training, images/s", "evaluation, images/s")
 
@@ -30,6 +29,22 @@ HEADERS = ("network", "images", "computed by", "training, images/s", "evaluation
 def cnn(group: Group, widths: Sequence[int], factorization: str | None = None) -> CNN:
     """Return the seven-layer network of the published experiments; all layers have the same width."""
     return CNN(group, widths[0], factorization=factorization, classes=CLASSES)
+
+
+def resnet18(group: Group, widths: Sequence[int]) -> ResNet:
+    """Return ResNet-18 for small images."""
+    return ResNet(group, replace(RESNET18, stem="small"), widths, classes=CLASSES)
+
+
+def resnet44(group: Group, widths: Sequence[int], factorization: str | None = None) -> ResNet:
+    """Return the ResNet-44 of the published experiments with hue shifts."""
+    return ResNet(group, RESNET44, widths, factorization=factorization, classes=CLASSES)
+
+
+def resnet44_preact(group: Group, widths: Sequence[int], factorization: str | None = None) -> ResNet:
+    """Return the ResNet-44 of the published experiments with turns and mirrors, made invariant."""
+    architecture = replace(RESNET44, preactivation=True)
+    return ResNet(group, architecture, widths, factorization=factorization, classes=CLASSES)
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,7 @@ class Network:
         image: rows and columns of the images.
         batch: images in a batch.
         factorization: of the hidden layers, where it has one.
+        plain: the channels of the ordinary network that it replaces, to be measured as well.
     """
 
     title: str
@@ -53,12 +69,21 @@ class Network:
     image: int = 28
     batch: int = 32
     factorization: str | None = None
+    plain: tuple[int, ...] = ()
 
     def contestants(self) -> dict[str, Build]:
-        """Return what builds the ordinary network of the same expanded shape, and this one with two executions."""
+        """Return what builds the ordinary network of the same expanded shape, and this one with two executions.
+
+        The last one is the plain network, if there is one to compare with.
+        """
         wide = tuple(self.group.order * width for width in self.widths)
-        ordinary = partial(self.build, Trivial(), wide)
-        return {ORDINARY: ordinary, **{name: partial(self._with, name) for name in (DENSE, AUTO)}}
+        builds: dict[str, Build] = {ORDINARY: partial(self.build, Trivial(), wide)}
+        builds |= {name: partial(self._with, name) for name in (DENSE, AUTO)}
+        return builds | ({PLAIN: partial(self.build, Trivial(), self.plain)} if self.plain else {})
+
+    def tiny(self) -> "Network":
+        """Return the same with two fields in each layer, and two images."""
+        return replace(self, widths=(2,) * len(self.widths), plain=(2,) * len(self.plain), batch=2)
 
     def _with(self, execution: str) -> nn.Module:
         options = {"factorization": self.factorization} if self.factorization else {}
@@ -73,6 +98,8 @@ class Network:
         return f"{self.title} on {self.group!r}{kind}, width {', '.join(map(str, dict.fromkeys(self.widths)))}"
 
 
+resnet44_in_color = partial(Network, "ResNet-44", resnet44, HueShift(3), image=32, plain=(32, 64, 128))
+resnet44_turned = partial(Network, "ResNet-44", resnet44_preact, P4M(), image=32, batch=8, plain=(32, 64, 128))
 NETWORKS = (
     Network("CNN", cnn, HueShift(3), (17,)),
     Network("CNN", cnn, HueShift(4), (17,)),
@@ -81,7 +108,12 @@ NETWORKS = (
     Network("CNN", cnn, HueShift(4), (64,)),
     Network("CNN", cnn, HueShift(3) * P4(), (32,)),
     Network("CNN", cnn, P4M(), (30,), factorization="gc"),
-    Network("ResNet-18", ResNet18, HueShift(3), (36, 73, 147, 295), image=32),
+    Network("ResNet-18", resnet18, HueShift(3), (36, 73, 147, 295), image=32),
+    resnet44_in_color((18, 36, 73)),
+    resnet44_in_color((27, 55, 110), factorization="g"),
+    resnet44_turned((11, 23, 45)),
+    resnet44_turned((19, 38, 76), factorization="g"),
+    resnet44_turned((28, 56, 112), factorization="gc"),
 )
 
 
@@ -90,8 +122,7 @@ class Networks(Section):
 
     def items(self, quick: bool) -> Sequence[Network]:
         """Return the networks."""
-        small = [replace(network, widths=(2,) * len(network.widths), batch=2) for network in NETWORKS]
-        return small if quick else NETWORKS
+        return [network.tiny() for network in NETWORKS] if quick else NETWORKS
 
     def measure(self, item: Network, setting: Setting) -> Row:
         """Return the times of one network, by what computes it."""
