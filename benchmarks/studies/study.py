@@ -11,7 +11,7 @@ from torch import nn
 from benchmarks.groups import parse_groups
 from benchmarks.training import Recipe
 from equiconv import EquiconvError
-from equiconv.models import CNN
+from equiconv.models import create
 
 __all__ = ["STUDIES", "Row", "Study", "load_study"]
 
@@ -26,19 +26,27 @@ class Row:
 
     Args:
         name: what the table calls it.
-        group: the group, such as ``"HueShift(3)*P4"``.
-        width: the number of fields in each layer.
-        factorization: of the hidden layers.
-        kernel_sizes: of the layers.
+        group: the group, such as ``"HueShift(3)*P4"``; or several, one for each part of a hybrid.
+        options: those of ``equiconv.models.create``, besides the numbers of channels and classes.
+        model: the name of the network, one of ``equiconv.models.list_models()``.
         published: what was published: ``error`` in percent, ``parameters``, ``macs``.
     """
 
     name: str
-    group: str
-    width: int
-    factorization: str | None = None
-    kernel_sizes: tuple[int, ...] = (3, 3, 3, 3, 3, 3, 4)
+    group: str | tuple[str, ...]
+    options: Mapping[str, Any] = field(compare=False)
+    model: str = "cnn"
     published: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    @property
+    def groups(self) -> str:
+        """The groups as the table shows them."""
+        return self.group if isinstance(self.group, str) else ", ".join(self.group)
+
+    @property
+    def key(self) -> object:
+        """What determines the network."""
+        return self.model, self.group, sorted(self.options.items())
 
     def network(self, channels: int, classes: int) -> nn.Module:
         """Return the network.
@@ -47,15 +55,10 @@ class Row:
             channels: those of the images.
             classes: the number of classes.
         """
-        (named,) = parse_groups(self.group)
-        return CNN(
-            named.group,
-            self.width,
-            in_channels=channels,
-            classes=classes,
-            kernel_sizes=self.kernel_sizes,
-            factorization=self.factorization,
-        )
+        names = (self.group,) if isinstance(self.group, str) else self.group
+        groups = [parse_groups(name)[0].group for name in names]
+        group = groups[0] if isinstance(self.group, str) else groups
+        return create(self.model, group, in_channels=channels, classes=classes, **self.options)
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,11 @@ def load_study(name: str) -> Study:
     return _made(Study, name, {**entries, "name": name, "recipe": recipe, "rows": rows})
 
 
-def _tuples(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+def _tuples(entries: Any) -> Any:
+    """Return the entries of a file with tuples for lists."""
+    if isinstance(entries, dict):
+        return {key: _tuples(value) for key, value in entries.items()}
+    return tuple(map(_tuples, entries)) if isinstance(entries, list) else entries
 
 
 def _made(kind: type[T], where: str, entries: Mapping[str, Any]) -> T:

@@ -54,8 +54,9 @@ def summarize(row: Row, results: Sequence[Mapping[str, Any]], cost: Mapping[str,
     errors = [100 * result["error"]["test"] for result in results]
     return {
         "name": row.name,
-        "group": row.group,
-        "width": row.width,
+        "model": row.model,
+        "group": row.groups,
+        "options": dict(row.options),
         "seeds": len(errors),
         "error": statistics.mean(errors) if errors else None,
         "std": statistics.stdev(errors) if len(errors) > 1 else None,
@@ -73,7 +74,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 def _cells(row: Mapping[str, Any]) -> list[str]:
     published = row["published"]
     return [
-        *(row["name"], row["group"], str(row["width"]), _error(row)),
+        *(row["name"], row["group"], str(row["options"].get("width", "-")), _error(row)),
         f"{published['error']:.2f} %" if "error" in published else "-",
         *(f"{row['parameters']:,}", f"{published['parameters']:,}" if "parameters" in published else "-"),
         *(_millions(row["macs"]), _millions(published["macs"]) if "macs" in published else "-"),
