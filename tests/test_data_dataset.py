@@ -94,6 +94,7 @@ def test_training_takes_gray_bytes_as_it_takes_colors():
         data,
         **{f"{part}_images": float_batch(getattr(data, f"{part}_images"), 3).numpy() for part in ("train", "test")},
     )
-    results = [run_cell(Cell("P4", P4(), 2, 0), each, Protocol(1, 90), lambda _: None) for each in (data, colored)]
+    cell, protocol = Cell("P4", P4(), 2, 0), Protocol(1, 90)
+    results = [run_cell(cell, lambda _: None, data=each, protocol=protocol) for each in (data, colored)]
     assert results[0] == results[1]
     assert 0 < results[0]["losses"][0] < 5
