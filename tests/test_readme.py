@@ -24,6 +24,7 @@ from benchmarks.speed import (
     sweeps_markdown,
 )
 from benchmarks.speed.rates import is_taken, pixels, slower, work
+from benchmarks.studies.table import markdown as study_markdown
 from benchmarks.table import markdown_table
 from equiconv.execution.rates import gain
 
@@ -114,3 +115,10 @@ def test_results_say_where_they_come_from(name):
     provenance = json.loads((RESULTS / f"{name}.json").read_text())["provenance"]
     assert len(provenance["commit"]) == 40, "measured on a clean commit"
     assert provenance["versions"]["torch"]
+
+
+def test_the_table_of_rotmnist_follows_from_the_raw_results():
+    report = json.loads((RESULTS / "rotmnist.json").read_text())
+    assert study_markdown(report["rows"]) == (RESULTS / "rotmnist.md").read_text()
+    assert not report["quick"]
+    assert len(report["provenance"]["commit"]) == 40, "measured on a clean commit"
