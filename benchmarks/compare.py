@@ -10,15 +10,15 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import measure
-from benchmarks.cells import CellStore, Outcome, run_cells
+from benchmarks.cells import CellStore, Outcome
 from benchmarks.data import Dataset, load
 from benchmarks.engines import ENGINES
 from benchmarks.groups import NamedGroup, parse_groups
 from benchmarks.networks import BASES, NETWORK, check_image_size, nearest_width, network
-from benchmarks.progress import Tracker
-from benchmarks.provenance import cores, provenance
+from benchmarks.provenance import provenance
 from benchmarks.report import write_report
 from benchmarks.summary import Row, answer, checks, summarize
+from benchmarks.sweep import check_workers, result_folder, sweep
 from benchmarks.table import rich_tables
 from benchmarks.train import Cell, Protocol, cell_cost, run_cell
 from equiconv import EquiconvError, Trivial
@@ -52,8 +52,7 @@ class Config:
         for name in ("seeds", "epochs", "budget"):
             if getattr(self, name) < 1:
                 raise EquiconvError(f"--{name} is at least 1; got {getattr(self, name)}")
-        if self.workers < 0:
-            raise EquiconvError(f"--workers is at least 1, or 0 for one on each core; got {self.workers}")
+        check_workers(self.workers)
 
     @property
     def protocol(self) -> Protocol:
@@ -147,40 +146,19 @@ def _width(one: NamedGroup, data: Dataset, config: Config) -> int:
         raise EquiconvError(text if one.label in text else f"{one.label}: {text}") from error
 
 
-def _make_folder(out: str) -> Path:
-    try:
-        Path(out).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EquiconvError(f"--out {out} cannot be made a folder: {error.strerror}") from error
-    return Path(out)
-
-
 def _run(cells: list[Cell], data: Dataset, config: Config, console: Console) -> dict[Cell, Outcome]:
-    """Load the cells that are finished, run the others, dearest first."""
-    store = CellStore(_make_folder(config.out) / "cells", (data.fingerprint(), asdict(config.protocol)))
-    outcomes = {cell: Outcome(cell, result) for cell in cells if (result := store.read(cell))}
-    if outcomes:
-        console.print(f"{len(outcomes)} of {len(cells)} cells were finished before and are not trained again")
-    missing = [cell for cell in cells if cell not in outcomes]
-    prices = _prices(missing, data, config.protocol)
-    missing.sort(key=lambda cell: -prices[cell])  # stable: seeds stay in order
-    cost = cell_cost(data, config.protocol)
-    work = partial(run_cell, data=data, protocol=config.protocol, scratch=store.scratch)
-    with Tracker(console, len(missing), cost * sum(prices.values())) as tracker:
-
-        def finished(outcome: Outcome) -> None:
-            outcomes[outcome.cell] = outcome
-            tracker.finished(outcome)
-
-        run_cells(
-            missing,
-            work,
-            store,
-            ENGINES[config.engine](config.workers or cores()),
-            advance=lambda cell, done: tracker.advance(done * prices[cell]),
-            finished=finished,
-        )
-    return {cell: outcomes[cell] for cell in cells}
+    """Load the cells that are finished, run the others."""
+    store = CellStore(result_folder(config.out) / "cells", (data.fingerprint(), asdict(config.protocol)))
+    return sweep(
+        cells,
+        partial(run_cell, data=data, protocol=config.protocol, scratch=store.scratch),
+        store,
+        console,
+        cost=cell_cost(data, config.protocol),
+        prices=partial(_prices, data=data, protocol=config.protocol),
+        engine=config.engine,
+        workers=config.workers,
+    )
 
 
 def _prices(cells: list[Cell], data: Dataset, protocol: Protocol) -> dict[Cell, float]:

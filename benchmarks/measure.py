@@ -59,18 +59,18 @@ class LiveMemory(TorchDispatchMode):
         self.peak = max(self.peak, self.live)
 
 
-def macs(net: nn.Module, size: int) -> int:
+def macs(net: nn.Module, size: int, channels: int = 3) -> int:
     """Return the multiply-accumulate operations of one image's forward pass: half of PyTorch's count of FLOPs."""
     net.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net(torch.zeros(1, 3, size, size))
+        net(torch.zeros(1, channels, size, size))
     return counter.get_total_flops() // 2
 
 
-def peak_memory(net: nn.Module, size: int, batch_size: int) -> int:
+def peak_memory(net: nn.Module, size: int, batch_size: int, channels: int = 3) -> int:
     """Return the peak of live bytes in one forward and backward pass; parameters, buffers and the batch included."""
     net.train()
-    images, labels = _batch(size, batch_size)
+    images, labels = _batch(size, batch_size, channels)
     with LiveMemory([*net.parameters(), *net.buffers(), images, labels]) as memory:
         F.cross_entropy(net(images), labels).backward()
     net.zero_grad(set_to_none=True)
@@ -108,6 +108,6 @@ def _step_time(net: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor,
     return time.thread_time() - start
 
 
-def _batch(size: int, batch_size: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return torch.rand(batch_size, 3, size, size, generator=generator), torch.zeros(batch_size, dtype=torch.long)
+def _batch(size: int, batch_size: int, channels: int = 3) -> tuple[Tensor, Tensor]:
+    images = torch.rand(batch_size, channels, size, size, generator=torch.Generator().manual_seed(0))
+    return images, torch.zeros(batch_size, dtype=torch.long)

@@ -16,7 +16,7 @@ from benchmarks.training import Hardware, Recipe, Task, fit
 from equiconv import Group
 from equiconv.testing import equivariance_error
 
-__all__ = ["Cell", "Protocol", "cell_cost", "reproducible", "run_cell"]
+__all__ = ["FORWARD_SHARE", "Cell", "Protocol", "Report", "cell_cost", "reproducible", "run_cell"]
 
 Report = Callable[[float], None]
 CHANNELS = 3  # gray images are repeated: the groups may shift hues

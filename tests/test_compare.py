@@ -16,6 +16,7 @@ from rich.console import Console
 
 from benchmarks import __main__ as command_line
 from benchmarks import compare as compare_module
+from benchmarks import sweep as sweep_module
 from benchmarks.cells import CellStore, Outcome
 from benchmarks.compare import Config, compare
 from benchmarks.data import load
@@ -163,7 +164,7 @@ def test_a_failed_cell_does_not_lose_the_others(finished, monkeypatch, tmp_path)
         finished(Outcome(cells[0], None, "FloatingPointError: the loss became nan"))
         finished(Outcome(cells[1], good))
 
-    monkeypatch.setattr(compare_module, "run_cells", one_fails)
+    monkeypatch.setattr(sweep_module, "run_cells", one_fails)
     console = recording()
     failed = compare(dataclasses.replace(config, out=str(tmp_path)), console)
     assert [(outcome.cell.label, outcome.cell.seed) for outcome in failed] == [("HueShift(3)*P4", 0)]
@@ -196,7 +197,7 @@ def test_a_loss_that_is_not_finite_stops_the_cell(folder):
     ],
 )
 def test_mistakes_are_told_in_one_line_before_training(options, message, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(compare_module, "run_cells", None)
+    monkeypatch.setattr(sweep_module, "run_cells", None)
     assert command_line.main(["compare", *options, "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -205,7 +206,7 @@ def test_mistakes_are_told_in_one_line_before_training(options, message, capsys,
 
 
 def test_out_that_is_a_file_is_told_before_training(capsys, monkeypatch):
-    monkeypatch.setattr(compare_module, "run_cells", None)
+    monkeypatch.setattr(sweep_module, "run_cells", None)
     assert command_line.main(["compare", "--groups", "P4", "--out", __file__]) == 2
     assert "cannot be made a folder" in capsys.readouterr().err
 

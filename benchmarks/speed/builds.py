@@ -9,7 +9,7 @@ from benchmarks.speed.cases import Case
 from benchmarks.speed.clock import take_turns
 from benchmarks.speed.section import Row, Section
 from benchmarks.speed.setting import Setting
-from benchmarks.speed.text import markdown
+from benchmarks.text import markdown
 from equiconv.groups import P4M, SO2, Cyclic, Dihedral, Flip
 from equiconv.models import SteerableCNN, WideResNet
 

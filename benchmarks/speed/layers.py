@@ -10,7 +10,7 @@ from benchmarks.speed.clock import Task, take_turns
 from benchmarks.speed.section import Row, Section
 from benchmarks.speed.setting import Setting
 from benchmarks.speed.steps import steps
-from benchmarks.speed.text import markdown
+from benchmarks.text import markdown
 from equiconv.groups import Cyclic, Dihedral
 
 __all__ = ["Layers", "layers_markdown"]

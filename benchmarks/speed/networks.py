@@ -14,7 +14,7 @@ from benchmarks.speed.executions import set_execution
 from benchmarks.speed.section import Row, Section
 from benchmarks.speed.setting import Setting
 from benchmarks.speed.steps import compiled
-from benchmarks.speed.text import markdown
+from benchmarks.text import markdown
 from equiconv.groups import P4, P4M, Group, HueShift, Trivial
 from equiconv.models import CNN, RESNET18, RESNET44, ResNet
 

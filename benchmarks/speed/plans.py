@@ -10,7 +10,7 @@ from benchmarks.speed.executions import chosen
 from benchmarks.speed.section import Row, Section
 from benchmarks.speed.setting import Setting
 from benchmarks.speed.steps import compiled, multiplications, step_memory, steps
-from benchmarks.speed.text import markdown, ratio, share
+from benchmarks.text import markdown, ratio, share
 
 __all__ = ["Plans", "auto_takes", "plans_markdown", "step_times"]
 

@@ -11,7 +11,7 @@ from benchmarks.speed.cases import COLORS, FACTORIZED, SPATIAL, Build, Case, tin
 from benchmarks.speed.plans import step_times
 from benchmarks.speed.section import Row, Section
 from benchmarks.speed.setting import DTYPES, Setting
-from benchmarks.speed.text import markdown, ratio
+from benchmarks.text import markdown, ratio
 from equiconv.execution import rates
 from equiconv.execution.choice import GAIN, PLANS
 from equiconv.execution.plan import Work

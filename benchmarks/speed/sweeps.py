@@ -10,7 +10,7 @@ from benchmarks.speed.section import Row, Section
 from benchmarks.speed.setting import Setting
 from benchmarks.speed.steps import multiplications
 from benchmarks.speed.sweep_plots import draw_sweeps, plan_of
-from benchmarks.speed.text import markdown, ratio
+from benchmarks.text import markdown, ratio
 from equiconv.groups import P4M, HueShift
 
 __all__ = ["SWEEPS", "Point", "Sweeps", "sweeps_markdown"]

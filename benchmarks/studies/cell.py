@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from benchmarks.data import Dataset, float_batch
 from benchmarks.networks import count_parameters
 from benchmarks.studies.study import Row, Study
-from benchmarks.train import reproducible
+from benchmarks.train import FORWARD_SHARE, Report, reproducible
 from benchmarks.training import Hardware, Task, fit
 
 __all__ = ["StudyCell", "as_tensor", "cost", "run_cell"]
 
 BATCH = 256  # images that are tested at a time
-FORWARD = 1 / 3  # what an image takes in a test, as a part of what it takes in training
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,12 @@ class StudyCell:
 
 def cost(data: Dataset, study: Study) -> float:
     """Return the work of a cell, in training images that are seen once."""
-    return study.recipe.epochs * len(data.train_labels) + FORWARD * len(data.test_labels)
+    return study.recipe.epochs * len(data.train_labels) + FORWARD_SHARE * len(data.test_labels)
 
 
 def run_cell(
     cell: StudyCell,
-    report: Callable[[float], None],
+    report: Report,
     *,
     data: Dataset,
     study: Study,
@@ -98,9 +97,9 @@ def as_tensor(images: Any, channels: int) -> Tensor:
 
 
 @torch.no_grad()
-def _predictions(net: nn.Module, images: Tensor, report: Callable[[float], None]) -> Tensor:
+def _predictions(net: nn.Module, images: Tensor, report: Report) -> Tensor:
     found = []
     for batch in images.split(BATCH):
         found.append(net(float_batch(batch)).argmax(1))
-        report(FORWARD * len(batch))
+        report(FORWARD_SHARE * len(batch))
     return torch.cat(found)

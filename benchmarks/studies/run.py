@@ -9,15 +9,15 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.cells import CellStore, Outcome, run_cells
+from benchmarks.cells import CellStore, Outcome
 from benchmarks.data import Dataset, load
 from benchmarks.engines import ENGINES
 from benchmarks.files import write_json, write_text
-from benchmarks.progress import Tracker
-from benchmarks.provenance import cores, provenance
+from benchmarks.provenance import provenance
 from benchmarks.studies.cell import StudyCell, cost, run_cell
 from benchmarks.studies.study import STUDIES, Study, load_study
 from benchmarks.studies.table import costs, markdown, summarize
+from benchmarks.sweep import check_workers, result_folder, sweep
 from equiconv import EquiconvError
 
 __all__ = ["add_arguments", "run", "study_results"]
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     """
     study = _chosen(args)
     data = load(QUICK[0], study.image).limited(*QUICK[1:]) if args.quick else load(study.data, study.image)
-    console, folder = Console(), Path(args.out or f"results/{study.name}")
+    console, folder = Console(), result_folder(args.out or f"results/{study.name}")
     outcomes = _trained(study, data, args, folder, console)
     results = study_results(study, data, outcomes, _command(args), quick=args.quick)
     write_json(folder / "results.json", results)
@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _chosen(args: argparse.Namespace) -> Study:
     """Return the study that the options describe."""
+    check_workers(args.workers)
     for name in ("seeds", "epochs"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise EquiconvError(f"--{name} is at least 1; got {getattr(args, name)}")
@@ -80,20 +81,9 @@ def _trained(study: Study, data: Dataset, args: argparse.Namespace, folder: Path
     """Return what became of every cell; those of earlier runs are taken from the folder."""
     store = CellStore(folder / "cells", (data.fingerprint(), asdict(study.recipe), study.channels))
     cells = [StudyCell(row, seed) for row in study.rows for seed in range(1, study.seeds + 1)]
-    outcomes = {cell: Outcome(cell, result) for cell in cells if (result := store.read(cell))}
-    if outcomes:
-        console.print(f"{len(outcomes)} of {len(cells)} cells were finished before and are not trained again")
-    missing = [cell for cell in cells if cell not in outcomes]
     work = partial(run_cell, data=data, study=study, scratch=store.scratch)
-    with Tracker(console, len(missing), cost(data, study) * len(missing)) as tracker:
-
-        def finished(outcome: Outcome) -> None:
-            outcomes[outcome.cell] = outcome
-            tracker.finished(outcome)
-
-        engine = ENGINES[args.engine](args.workers or cores())
-        run_cells(missing, work, store, engine, advance=lambda _, done: tracker.advance(done), finished=finished)
-    return [outcomes[cell] for cell in cells]
+    chosen = {"cost": cost(data, study), "engine": args.engine, "workers": args.workers}
+    return list(sweep(cells, work, store, console, **chosen).values())
 
 
 def study_results(

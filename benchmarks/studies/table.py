@@ -4,11 +4,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
-from benchmarks.measure import LiveMemory
+from benchmarks.measure import macs, peak_memory
 from benchmarks.networks import count_parameters
 from benchmarks.studies.study import Row, Study
+from benchmarks.text import markdown as table
 
 __all__ = ["costs", "markdown", "summarize"]
 
@@ -27,19 +26,11 @@ def costs(row: Row, study: Study, classes: int) -> dict[str, float]:
         study: what it belongs to.
         classes: the number of classes.
     """
-    from torch.utils.flop_counter import FlopCounterMode
-
     net = row.network(study.channels, classes)
-    images = torch.zeros(PAIR, study.channels, study.image, study.image)
-    with LiveMemory([*net.parameters(), *net.buffers(), images]) as memory:
-        net(images).sum().backward()
-    net.eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net(images[:1])
     return {
         "parameters": count_parameters(net),
-        "macs": counter.get_total_flops() // 2,
-        "peak_memory": memory.peak,
+        "macs": macs(net, study.image, study.channels),
+        "peak_memory": peak_memory(net, study.image, PAIR, study.channels),
     }
 
 
@@ -67,8 +58,7 @@ def summarize(row: Row, results: Sequence[Mapping[str, Any]], cost: Mapping[str,
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the table in Markdown."""
-    lines = [HEADERS, ["---", "---"] + ["--:"] * (len(HEADERS) - 2), *map(_cells, rows)]
-    return "".join(f"| {' | '.join(cells).replace('*', chr(92) + '*')} |\n" for cells in lines)
+    return table(HEADERS, [_cells(row) for row in rows], words=2)
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

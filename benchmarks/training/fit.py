@@ -40,8 +40,8 @@ class Task:
         net: maps images to logits.
         images: the training images, ``(N, C, H, W)``: in [0, 1], or integers from 0 to 255.
         labels: their classes, ``(N,)``.
-        prepare: normalizes a batch in [0, 1], in training and in evaluation.
-        augment: changes a batch in [0, 1] before that, in training.
+        prepare: normalizes a batch in [0, 1]; whoever tests the network does the same.
+        augment: changes a batch in [0, 1] before that.
         validate: returns numbers about the network after an epoch, by name.
         seed: of everything that is random: order, augmentation, dropout.
     """
@@ -125,7 +125,9 @@ def fit(
 
 def _identity(task: Task, recipe: Recipe, fabric: Fabric) -> dict[str, object]:
     """Return what determines a run, fit for a checkpoint."""
-    data = hashlib.sha256(task.images.cpu().numpy().tobytes() + task.labels.cpu().numpy().tobytes())
+    data = hashlib.sha256()
+    for tensor in (task.images, task.labels):
+        data.update(tensor.cpu().contiguous().numpy().data)
     return {"recipe": asdict(recipe), "seed": task.seed, "data": data.hexdigest(), "processes": fabric.world_size}
 
 

@@ -1,0 +1,79 @@
+"""Run the cells of a sweep that are not finished, and tell how far it is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.cells import CellStore, Outcome, run_cells
+from benchmarks.engines import ENGINES, Work
+from benchmarks.progress import Tracker
+from benchmarks.provenance import cores
+from equiconv import EquiconvError
+
+__all__ = ["check_workers", "result_folder", "sweep"]
+
+
+def check_workers(workers: int) -> None:
+    """Raise EquiconvError unless it is a number of processes, or 0 for one on each core."""
+    if workers < 0:
+        raise EquiconvError(f"--workers is at least 1, or 0 for one on each core; got {workers}")
+
+
+def result_folder(out: str) -> Path:
+    """Return the folder that results are written to; it is made if needed.
+
+    Raises:
+        EquiconvError: if it cannot be made.
+    """
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EquiconvError(f"--out {out} cannot be made a folder: {error.strerror}") from error
+    return Path(out)
+
+
+def sweep(
+    cells: Sequence[Any],
+    work: Work,
+    store: CellStore,
+    console: Console,
+    *,
+    cost: float,
+    prices: Callable[[list[Any]], Mapping[Any, float]] = lambda cells: dict.fromkeys(cells, 1.0),
+    engine: str = "local",
+    workers: int = 0,
+) -> dict[Any, Outcome]:
+    """Take the cells that are finished from the store, and run the others, dearest first.
+
+    Args:
+        cells: all of them.
+        work: runs one.
+        store: where results are, and are written.
+        console: where to tell how far it is.
+        cost: the work of a cell.
+        prices: tells the time that a unit of work takes in each of the cells that are not finished.
+        engine: where they run, one of ``ENGINES``.
+        workers: the number of processes; 0 for one on each core.
+
+    Returns:
+        What became of each cell, in the order of the cells.
+    """
+    outcomes = {cell: Outcome(cell, result) for cell in cells if (result := store.read(cell))}
+    if outcomes:
+        console.print(f"{len(outcomes)} of {len(cells)} cells were finished before and are not trained again")
+    missing = [cell for cell in cells if cell not in outcomes]
+    price = prices(missing)
+    missing.sort(key=lambda cell: -price[cell])  # stable: seeds stay in order
+    with Tracker(console, len(missing), cost * sum(price.values())) as tracker:
+
+        def advance(cell: Any, done: float) -> None:
+            tracker.advance(done * price[cell])
+
+        def finished(outcome: Outcome) -> None:
+            outcomes[outcome.cell] = outcome
+            tracker.finished(outcome)
+
+        run_cells(missing, work, store, ENGINES[engine](workers or cores()), advance=advance, finished=finished)
+    return {cell: outcomes[cell] for cell in cells}
