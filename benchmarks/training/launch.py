@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from lightning_fabric import Fabric
 
+from benchmarks.training.memory import keep_memory
+
 __all__ = ["Hardware"]
 
 
@@ -29,6 +31,7 @@ class Hardware:
         Args:
             precision: as of ``Recipe``.
         """
+        keep_memory()
         several = self.devices * self.nodes > 1
         fabric = Fabric(
             accelerator=self.accelerator,
