@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 SOURCES = (
     Path(equiconv.__file__).parent,
     *(HERE / name for name in ("training", "train.py", "networks.py", "data/batch.py", "data/moves.py")),
-    *(HERE / "studies" / name for name in ("cell.py", "study.py")),
+    *(HERE / "studies" / name for name in ("cell.py", "row.py", "study.py")),
 )
 
 

@@ -154,7 +154,7 @@ def _run(cells: list[Cell], data: Dataset, config: Config, console: Console) -> 
         partial(run_cell, data=data, protocol=config.protocol, scratch=store.scratch),
         store,
         console,
-        cost=cell_cost(data, config.protocol),
+        cost=lambda _: cell_cost(data, config.protocol),
         prices=partial(_prices, data=data, protocol=config.protocol),
         engine=config.engine,
         workers=config.workers,

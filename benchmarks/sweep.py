@@ -40,7 +40,7 @@ def sweep(
     store: CellStore,
     console: Console,
     *,
-    cost: float,
+    cost: Callable[[Any], float],
     prices: Callable[[list[Any]], Mapping[Any, float]] = lambda cells: dict.fromkeys(cells, 1.0),
     engine: str = "local",
     workers: int = 0,
@@ -52,7 +52,7 @@ def sweep(
         work: runs one.
         store: where results are, and are written.
         console: where to tell how far it is.
-        cost: the work of a cell.
+        cost: tells the work of a cell.
         prices: tells the time that a unit of work takes in each of the cells that are not finished.
         engine: where they run, one of ``ENGINES``.
         workers: the number of processes; 0 for one on each core.
@@ -65,8 +65,8 @@ def sweep(
         console.print(f"{len(outcomes)} of {len(cells)} cells were finished before and are not trained again")
     missing = [cell for cell in cells if cell not in outcomes]
     price = prices(missing)
-    missing.sort(key=lambda cell: -price[cell])  # stable: seeds stay in order
-    with Tracker(console, len(missing), cost * sum(price.values())) as tracker:
+    missing.sort(key=lambda cell: -price[cell] * cost(cell))  # stable: seeds stay in order
+    with Tracker(console, len(missing), sum(price[cell] * cost(cell) for cell in missing)) as tracker:
 
         def advance(cell: Any, done: float) -> None:
             tracker.advance(done * price[cell])

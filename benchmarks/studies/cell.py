@@ -1,5 +1,6 @@
 """One run of a study: a network is trained with one seed, and tested once."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.data import Dataset, float_batch
+from benchmarks.data.augment import augmentation
 from benchmarks.networks import count_parameters
-from benchmarks.studies.study import Row, Study
+from benchmarks.studies.row import Row
+from benchmarks.studies.study import Study
 from benchmarks.train import FORWARD_SHARE, Report, reproducible
 from benchmarks.training import Hardware, Task, fit
+from benchmarks.training.logs import open_logs
 
-__all__ = ["StudyCell", "as_tensor", "cost", "run_cell"]
+__all__ = ["LogFolder", "StudyCell", "as_tensor", "cost", "run_cell"]
 
 BATCH = 256  # images that are tested at a time
 
@@ -37,9 +41,23 @@ class StudyCell:
         return self.row.key, self.seed
 
 
-def cost(data: Dataset, study: Study) -> float:
+@dataclass(frozen=True)
+class LogFolder:
+    """Say where the numbers of each epoch are written.
+
+    Args:
+        path: the folder of all runs.
+        kinds: besides a table, some of ``benchmarks.training.logs.LOGS``.
+    """
+
+    path: Path
+    kinds: tuple[str, ...] = ()
+
+
+def cost(cell: StudyCell, data: Dataset, study: Study) -> float:
     """Return the work of a cell, in training images that are seen once."""
-    return study.recipe.epochs * len(data.train_labels) + FORWARD_SHARE * len(data.test_labels)
+    images = min(cell.row.samples or len(data.train_labels), len(data.train_labels))
+    return study.recipe_of(cell.row).epochs * images + FORWARD_SHARE * len(data.test_labels)
 
 
 def run_cell(
@@ -49,15 +67,17 @@ def run_cell(
     data: Dataset,
     study: Study,
     scratch: Callable[[StudyCell], Path] | None = None,
+    logs: LogFolder | None = None,
 ) -> dict[str, Any]:
     """Train a network and test it once, after the last epoch.
 
     Args:
         cell: the row and the seed.
         report: called with the work done since the last call.
-        data: the images.
+        data: the images; its test images may be a validation part.
         study: how to train.
         scratch: tells the folder where the state is kept; None keeps nothing.
+        logs: where the numbers of each epoch go; None writes none.
 
     Returns:
         The loss of each epoch, the test error, the parameters; fit for JSON.
@@ -65,12 +85,20 @@ def run_cell(
     Raises:
         FloatingPointError: if the loss is not finite.
     """
+    row, recipe = cell.row, study.recipe_of(cell.row)
     with reproducible(cell.seed):
-        net = cell.row.network(study.channels, len(data.classes))
+        net = row.network(study.channels, len(data.classes))
         images, labels = as_tensor(data.train_images, study.channels), torch.tensor(data.train_labels)
-        fabric = Hardware().fabric(study.recipe.precision)
-        task = Task(net, images, labels, seed=cell.seed)
-        history = fit(task, study.recipe, fabric, folder=scratch and scratch(cell), report=report)
+        task = Task(
+            net,
+            images[: row.samples],
+            labels[: row.samples],
+            augment=augmentation(study.augment_of(row)),
+            seed=cell.seed,
+        )
+        written = open_logs(logs.path, f"equiconv-{study.name}", _run_name(cell), logs.kinds) if logs else ()
+        fabric = Hardware().fabric(recipe.precision)
+        history = fit(task, recipe, fabric, folder=scratch and scratch(cell), logs=written, report=report)
         tested = as_tensor(data.test_images, study.channels)
         wrong = (_predictions(net.eval(), tested, report) != torch.tensor(data.test_labels)).sum()
     return {
@@ -81,6 +109,11 @@ def run_cell(
         "losses": [epoch["loss"] for epoch in history],
         "seconds": sum(epoch["seconds"] for epoch in history),
     }
+
+
+def _run_name(cell: StudyCell) -> str:
+    """Return the name of a run, fit for a file."""
+    return f"{re.sub(r'[^A-Za-z0-9.]+', '-', cell.label)}-seed{cell.seed}"
 
 
 def as_tensor(images: Any, channels: int) -> Tensor:

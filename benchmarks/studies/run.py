@@ -2,10 +2,9 @@
 
 import argparse
 import shlex
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -13,14 +12,15 @@ from benchmarks.cells import CellStore, Outcome
 from benchmarks.data import Dataset, load
 from benchmarks.engines import ENGINES
 from benchmarks.files import write_json, write_text
-from benchmarks.provenance import provenance
-from benchmarks.studies.cell import StudyCell, cost, run_cell
+from benchmarks.studies.cell import LogFolder, StudyCell, cost, run_cell
+from benchmarks.studies.results import Results, joined, study_results
 from benchmarks.studies.study import STUDIES, Study, load_study
-from benchmarks.studies.table import costs, markdown, summarize
+from benchmarks.studies.table import markdown
 from benchmarks.sweep import check_workers, result_folder, sweep
+from benchmarks.training.logs import LOGS
 from equiconv import EquiconvError
 
-__all__ = ["add_arguments", "run", "study_results"]
+__all__ = ["add_arguments", "run"]
 
 QUICK = ("digits", 400, 200)  # the data of a quick run, and how many images of it
 QUICK_EPOCHS = 2
@@ -28,14 +28,21 @@ QUICK_EPOCHS = 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``study``."""
-    parser.add_argument("study", choices=STUDIES, help="which one")
-    parser.add_argument("--rows", help="some rows of it, named with commas (default: all)")
-    parser.add_argument("--seeds", type=int, help="runs of each row (default: as published)")
-    parser.add_argument("--epochs", type=int, help="passes over the data (default: as published)")
-    parser.add_argument("--quick", action="store_true", help="a minute on the digits: a look, not a measurement")
-    parser.add_argument("--engine", default="local", choices=ENGINES, help="where (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=0, help="processes (default: one on each core)")
-    parser.add_argument("--out", help="where to write (default: results/STUDY)")
+    add = parser.add_argument
+    add("study", choices=STUDIES, help="which one")
+    add("--rows", help="some rows of it, named with commas (default: all)")
+    add("--sweep", help="instead of the table, a sweep of it, such as width")
+    add("--seeds", type=int, help="runs of each row (default: as published)")
+    add("--first-seed", type=int, default=1, help="the first of them (default: %(default)s)")
+    add("--epochs", type=int, help="passes over the data (default: as published)")
+    add("--set", nargs="+", default=[], metavar="NAME=VALUE", help="other values of the recipe: precision=bf16-mixed")
+    add("--validation", type=float, metavar="SHARE", help="hold out so much of the training images, and test on it")
+    add("--quick", action="store_true", help="a minute on the digits: a look, not a measurement")
+    add("--join", nargs="+", type=Path, metavar="FILE", help="train nothing; put results.json of several runs together")
+    add("--log", nargs="+", default=[], choices=LOGS, help="logs of each epoch, besides tables")
+    add("--engine", default="local", choices=ENGINES, help="where (default: %(default)s)")
+    add("--workers", type=int, default=0, help="processes (default: one on each core)")
+    add("--out", help="where to write (default: results/STUDY, or results/STUDY-SWEEP)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -45,77 +52,85 @@ def run(args: argparse.Namespace) -> None:
         EquiconvError: if an option or the data cannot be used; before anything is trained.
         SystemExit: with code 1 if a cell failed.
     """
-    study = _chosen(args)
-    data = load(QUICK[0], study.image).limited(*QUICK[1:]) if args.quick else load(study.data, study.image)
-    console, folder = Console(), result_folder(args.out or f"results/{study.name}")
-    outcomes = _trained(study, data, args, folder, console)
-    results = study_results(study, data, outcomes, _command(args), quick=args.quick)
-    write_json(folder / "results.json", results)
-    write_text(folder / "table.md", markdown(results["rows"]))
-    console.print(markdown(results["rows"]), markup=False, highlight=False)
-    console.print(f"written to {folder}", highlight=False, soft_wrap=True)
+    study, console = _chosen(args), Console()
+    if args.join:
+        results = joined(study, args.join)
+        folder = _folder(args, study)
+    else:
+        data = _data(args, study)
+        folder = _folder(args, study)
+        outcomes = _trained(study, data, args, folder, console)
+        part = "test" if args.validation is None else "validation"
+        results = study_results(study, data.describe(), outcomes, _command(args), part=part, quick=args.quick)
+    _write(folder, results, console)
     if results["failures"]:
         raise SystemExit(1)
+
+
+def _folder(args: argparse.Namespace, study: Study) -> Path:
+    name = study.name if study.sweep is None else f"{study.name}-{study.sweep.name}"
+    return result_folder(args.out or f"results/{name}")
 
 
 def _chosen(args: argparse.Namespace) -> Study:
     """Return the study that the options describe."""
     check_workers(args.workers)
-    for name in ("seeds", "epochs"):
+    for name in ("seeds", "epochs", "first_seed"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise EquiconvError(f"--{name} is at least 1; got {getattr(args, name)}")
-    study = load_study(args.study).select(args.rows)
-    epochs = args.epochs or (QUICK_EPOCHS if args.quick else study.recipe.epochs)
-    seeds = args.seeds or (1 if args.quick else study.seeds)
-    return replace(study, seeds=seeds, recipe=replace(study.recipe, epochs=epochs))
+            raise EquiconvError(f"--{name.replace('_', '-')} is at least 1; got {getattr(args, name)}")
+    study = load_study(args.study).swept(args.sweep).select(args.rows)
+    epochs = args.epochs or (QUICK_EPOCHS if args.quick else None)
+    changes = _changes(args.set) | ({"epochs": epochs} if epochs else {})
+    return replace(study.trained(changes), seeds=args.seeds or (1 if args.quick else study.seeds))
+
+
+def _changes(words: list[str]) -> dict[str, object]:
+    """Return the values of ``--set``."""
+    if odd := [word for word in words if "=" not in word]:
+        raise EquiconvError(f"--set takes NAME=VALUE; got {', '.join(odd)}")
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
+
+
+def _data(args: argparse.Namespace, study: Study) -> Dataset:
+    """Return the images, or a few digits for a quick run; a part of those for training, if choices are made."""
+    data = load(QUICK[0], study.image).limited(*QUICK[1:]) if args.quick else load(study.data, study.image)
+    return data if args.validation is None else data.validation(args.validation)
 
 
 def _command(args: argparse.Namespace) -> str:
     """Return the command that gives the same numbers."""
-    options = [(name, getattr(args, name)) for name in ("rows", "seeds", "epochs", "out") if getattr(args, name)]
-    words = [word for name, value in options for word in (f"--{name}", str(value))]
-    return shlex.join(["python", "-m", "benchmarks", "study", args.study, *words, *["--quick"] * args.quick])
+    words = ["python", "-m", "benchmarks", "study", args.study]
+    for name in ("rows", "sweep", "seeds", "epochs", "validation", "out"):
+        if getattr(args, name) is not None:
+            words += [f"--{name}", str(getattr(args, name))]
+    words += ["--first-seed", str(args.first_seed)] * (args.first_seed > 1)
+    return shlex.join([*words, *["--set", *args.set] * bool(args.set), *["--quick"] * args.quick])
 
 
 def _trained(study: Study, data: Dataset, args: argparse.Namespace, folder: Path, console: Console) -> list[Outcome]:
     """Return what became of every cell; those of earlier runs are taken from the folder."""
-    store = CellStore(folder / "cells", (data.fingerprint(), asdict(study.recipe), study.channels))
-    cells = [StudyCell(row, seed) for row in study.rows for seed in range(1, study.seeds + 1)]
-    work = partial(run_cell, data=data, study=study, scratch=store.scratch)
-    chosen = {"cost": cost(data, study), "engine": args.engine, "workers": args.workers}
-    return list(sweep(cells, work, store, console, **chosen).values())
+    store = CellStore(
+        folder / "cells", (data.fingerprint(), study.recipe, study.channels, sorted(study.augment.items()))
+    )
+    seeds = range(args.first_seed, args.first_seed + study.seeds)
+    cells = [StudyCell(row, seed) for row in study.rows for seed in seeds]
+    logs = LogFolder(folder / "logs", tuple(args.log))
+    work = partial(run_cell, data=data, study=study, scratch=store.scratch, logs=logs)
+    outcomes = sweep(
+        cells,
+        work,
+        store,
+        console,
+        cost=partial(cost, data=data, study=study),
+        engine=args.engine,
+        workers=args.workers,
+    )
+    return list(outcomes.values())
 
 
-def study_results(
-    study: Study, data: Dataset, outcomes: list[Outcome], command: str, *, quick: bool = False
-) -> dict[str, Any]:
-    """Return the content of ``results.json``.
-
-    Args:
-        study: what was trained.
-        data: on what.
-        outcomes: what became of each cell.
-        command: gives the same numbers.
-        quick: whether it was but a look.
-    """
-    done = [outcome.result for outcome in outcomes if outcome.result is not None]
-    rows = [
-        summarize(row, [result for result in done if result["group"] == row.name], costs(row, study, len(data.classes)))
-        for row in study.rows
-    ]
-    return {
-        "study": study.name,
-        "title": study.title,
-        "command": command,
-        "quick": quick,
-        "published_by": study.published_by,
-        "data": data.describe(),
-        "recipe": asdict(study.recipe),
-        "selection": "none: the network after the last epoch is tested, once",
-        "rows": rows,
-        "failures": [
-            {"row": o.cell.label, "seed": o.cell.seed, "reason": o.failure} for o in outcomes if o.failure is not None
-        ],
-        "cells": done,
-        "provenance": provenance(),
-    }
+def _write(folder: Path, results: Results, console: Console) -> None:
+    """Write the results, and show the table."""
+    write_json(folder / "results.json", results)
+    write_text(folder / "table.md", markdown(results["rows"]))
+    console.print(markdown(results["rows"]), markup=False, highlight=False)
+    console.print(f"written to {folder}", highlight=False, soft_wrap=True)

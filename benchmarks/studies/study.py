@@ -6,59 +6,16 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from torch import nn
-
-from benchmarks.groups import parse_groups
+from benchmarks.data.augment import augmentation
+from benchmarks.studies.row import Row, Sweep
 from benchmarks.training import Recipe
 from equiconv import EquiconvError
-from equiconv.models import create
 
-__all__ = ["STUDIES", "Row", "Study", "load_study"]
+__all__ = ["STUDIES", "Study", "load_study"]
 
 T = TypeVar("T")
 FOLDER = Path(__file__).parent
 STUDIES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
-
-
-@dataclass(frozen=True)
-class Row:
-    """Describe one network of a study.
-
-    Args:
-        name: what the table calls it.
-        group: the group, such as ``"HueShift(3)*P4"``; or several, one for each part of a hybrid.
-        options: those of ``equiconv.models.create``, besides the numbers of channels and classes.
-        model: the name of the network, one of ``equiconv.models.list_models()``.
-        published: what was published: ``error`` in percent, ``parameters``, ``macs``.
-    """
-
-    name: str
-    group: str | tuple[str, ...]
-    options: Mapping[str, Any] = field(compare=False)
-    model: str = "cnn"
-    published: Mapping[str, float] = field(default_factory=dict, compare=False)
-
-    @property
-    def groups(self) -> str:
-        """The groups as the table shows them."""
-        return self.group if isinstance(self.group, str) else ", ".join(self.group)
-
-    @property
-    def key(self) -> object:
-        """What determines the network."""
-        return self.model, self.group, sorted(self.options.items())
-
-    def network(self, channels: int, classes: int) -> nn.Module:
-        """Return the network.
-
-        Args:
-            channels: those of the images.
-            classes: the number of classes.
-        """
-        names = (self.group,) if isinstance(self.group, str) else self.group
-        groups = [parse_groups(name)[0].group for name in names]
-        group = groups[0] if isinstance(self.group, str) else groups
-        return create(self.model, group, in_channels=channels, classes=classes, **self.options)
 
 
 @dataclass(frozen=True)
@@ -75,6 +32,9 @@ class Study:
         recipe: how the networks are trained.
         rows: the networks.
         published_by: whose the published numbers are.
+        augment: augmentations of all rows that have none of their own.
+        sweeps: rows whose width, or number of images, varies.
+        sweep: the one of them whose points are the rows.
     """
 
     name: str
@@ -85,7 +45,23 @@ class Study:
     seeds: int
     recipe: Recipe
     rows: tuple[Row, ...]
-    published_by: str
+    published_by: str = ""
+    augment: Mapping[str, float] = field(default_factory=dict)
+    sweeps: tuple[Sweep, ...] = ()
+    sweep: Sweep | None = None
+
+    def swept(self, name: str | None) -> "Study":
+        """Return the study with the points of a sweep as its rows; None takes the table.
+
+        Raises:
+            EquiconvError: if there is no such sweep.
+        """
+        if name is None:
+            return self
+        known = {sweep.name: sweep for sweep in self.sweeps}
+        if name not in known:
+            raise EquiconvError(f"--sweep: {self.name} has {', '.join(known) or 'none'}; got {name!r}")
+        return replace(self, rows=known[name].rows({row.name: row for row in self.rows}), sweep=known[name])
 
     def select(self, names: str | None) -> "Study":
         """Return the study with some rows only, named with commas; None takes all.
@@ -96,10 +72,33 @@ class Study:
         if names is None:
             return self
         wanted = [name.strip() for name in names.split(",")]
-        known = {row.name: row for row in self.rows}
+        known = {row.line or row.name: None for row in self.rows}
         if unknown := [name for name in wanted if name not in known]:
             raise EquiconvError(f"--rows: {self.name} has no row {', '.join(unknown)}; its rows: {', '.join(known)}")
-        return replace(self, rows=tuple(known[name] for name in wanted))
+        return replace(self, rows=tuple(row for name in wanted for row in self.rows if name == (row.line or row.name)))
+
+    def trained(self, changes: Mapping[str, object]) -> "Study":
+        """Return the study with another recipe, whatever its rows say.
+
+        Args:
+            changes: as of ``Recipe.changed``.
+
+        Raises:
+            EquiconvError: if there is no such value.
+        """
+        rows = (
+            replace(row, recipe={name: value for name, value in row.recipe.items() if name not in changes})
+            for row in self.rows
+        )
+        return replace(self, recipe=self.recipe.changed(changes), rows=tuple(rows))
+
+    def recipe_of(self, row: Row) -> Recipe:
+        """Return how a row is trained."""
+        return self.recipe.changed(row.recipe)
+
+    def augment_of(self, row: Row) -> Mapping[str, float]:
+        """Return the augmentations of a row."""
+        return row.augment or self.augment
 
 
 def load_study(name: str) -> Study:
@@ -109,14 +108,29 @@ def load_study(name: str) -> Study:
         name: one of ``STUDIES``.
 
     Raises:
-        EquiconvError: if there is none of that name, or its file has an entry that is not known.
+        EquiconvError: if there is none of that name, or its file has an entry that is not known or makes no sense.
     """
     if name not in STUDIES:
         raise EquiconvError(f"a study is one of {', '.join(STUDIES)}; got {name!r}")
     entries = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     rows = tuple(_made(Row, f"{name}, row", _tuples(row)) for row in entries.pop("row", []))
+    sweeps = tuple(_made(Sweep, f"{name}, sweep", _tuples(sweep)) for sweep in entries.pop("sweep", []))
     recipe = _made(Recipe, f"{name}, recipe", entries.pop("recipe", {}))
-    return _made(Study, name, {**entries, "name": name, "recipe": recipe, "rows": rows})
+    study = _made(Study, name, {**entries, "name": name, "recipe": recipe, "rows": rows, "sweeps": sweeps})
+    for row in rows:
+        _check(study, row)
+    for sweep in sweeps:
+        study.swept(sweep.name)
+    return study
+
+
+def _check(study: Study, row: Row) -> None:
+    """Raise if a row cannot be trained as it says."""
+    try:
+        study.recipe_of(row)
+        augmentation(study.augment_of(row))
+    except EquiconvError as error:
+        raise EquiconvError(f"{study.name}, row {row.name}: {error}") from None
 
 
 def _tuples(entries: Any) -> Any:

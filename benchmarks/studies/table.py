@@ -6,7 +6,8 @@ from typing import Any
 
 from benchmarks.measure import macs, peak_memory
 from benchmarks.networks import count_parameters
-from benchmarks.studies.study import Row, Study
+from benchmarks.studies.row import Row
+from benchmarks.studies.study import Study
 from benchmarks.text import markdown as table
 
 __all__ = ["costs", "markdown", "summarize"]
@@ -45,9 +46,14 @@ def summarize(row: Row, results: Sequence[Mapping[str, Any]], cost: Mapping[str,
     errors = [100 * result["error"]["test"] for result in results]
     return {
         "name": row.name,
+        "line": row.line or row.name,
+        "value": row.value,
         "model": row.model,
         "group": row.groups,
         "options": dict(row.options),
+        "recipe": dict(row.recipe),
+        "augment": dict(row.augment),
+        "samples": row.samples,
         "seeds": len(errors),
         "error": statistics.mean(errors) if errors else None,
         "std": statistics.stdev(errors) if len(errors) > 1 else None,

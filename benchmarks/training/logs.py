@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.files import write_text
 from equiconv import EquiconvError
 
-__all__ = ["CSVLog", "Log", "TensorBoardLog", "WandbLog"]
+__all__ = ["LOGS", "CSVLog", "Log", "TensorBoardLog", "WandbLog", "open_logs"]
 
 History = Sequence[Mapping[str, float]]
 
@@ -87,3 +87,26 @@ class WandbLog(Log):
     def write(self, history: History) -> None:
         """Send the new numbers."""
         self._run.log(dict(history[-1]), step=len(history))
+
+
+LOGS = ("tensorboard", "wandb")
+
+
+def open_logs(folder: Path, project: str, run: str, kinds: Sequence[str] = ()) -> tuple[Log, ...]:
+    """Return a table of a run, ``folder/run.csv``, and what else is wanted.
+
+    Args:
+        folder: of all logs.
+        project: its name at Weights & Biases.
+        run: the name of the run, fit for a file.
+        kinds: some of ``LOGS``.
+
+    Raises:
+        EquiconvError: if what a log needs is not installed.
+    """
+    logs: list[Log] = [CSVLog(folder / f"{run}.csv")]
+    if "tensorboard" in kinds:
+        logs.append(TensorBoardLog(folder / run))
+    if "wandb" in kinds:
+        logs.append(WandbLog(project, run))
+    return tuple(logs)

@@ -1,8 +1,9 @@
 """How a network is trained, as values: optimizer, schedule, batches, precision."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -72,6 +73,21 @@ class Recipe:
                 f"{self.learning_rate}, {self.weight_decay} and {self.momentum}"
             )
 
+    def changed(self, changes: Mapping[str, object]) -> Self:
+        """Return the recipe with other values.
+
+        Args:
+            changes: values by name; text, as of a command line, is read as what the field holds.
+
+        Raises:
+            EquiconvError: if a name is unknown, or a value cannot be read or is out of range.
+        """
+        known = {each.name: type(getattr(self, each.name)) for each in fields(self)}
+        if unknown := [name for name in changes if name not in known]:
+            raise EquiconvError(f"a recipe has {', '.join(known)}; got {', '.join(unknown)}")
+        values: dict[str, Any] = {name: _read(name, value, known[name]) for name, value in changes.items()}
+        return replace(self, **values)
+
     def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         """Return the optimizer of some parameters."""
         if self.optimizer == "adam":
@@ -104,3 +120,13 @@ class Recipe:
         if step <= rise:
             return high - (high - low) / 2 * (1 + math.cos(math.pi * step / rise))
         return low + (high - low) / 2 * (1 + math.cos(math.pi * (step - rise) / (length - rise)))
+
+
+def _read(name: str, value: object, kind: type) -> object:
+    """Return a value of a field as what the field holds, which text may spell."""
+    if not isinstance(value, str) or kind is str:
+        return value
+    try:
+        return {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
+    except (KeyError, ValueError):
+        raise EquiconvError(f"{name} of a recipe is {kind.__name__}; got {value!r}") from None

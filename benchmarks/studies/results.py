@@ -1,0 +1,111 @@
+"""The results of a study: of one run of the command, or of several put together."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cells import Outcome
+from benchmarks.provenance import provenance
+from benchmarks.studies.study import Study
+from benchmarks.studies.table import costs, summarize
+from equiconv import EquiconvError
+
+__all__ = ["Results", "joined", "study_results"]
+
+Results = dict[str, Any]
+SAME = ("study", "sweep", "part", "data", "recipe", "augment")  # of results that can be put together
+SELECTION = "none: the network after the last epoch is tested, once"
+
+
+def study_results(
+    study: Study,
+    data: Mapping[str, Any],
+    outcomes: Sequence[Outcome],
+    command: str,
+    *,
+    part: str = "test",
+    quick: bool = False,
+) -> Results:
+    """Return the content of ``results.json``.
+
+    Args:
+        study: what was trained.
+        data: on what, as ``Dataset.describe`` tells.
+        outcomes: what became of each cell.
+        command: gives the same numbers.
+        part: the images on which errors are measured, ``"test"`` or ``"validation"``.
+        quick: whether it was but a look.
+    """
+    done = [{**outcome.result, "run": 0} for outcome in outcomes if outcome.result is not None]
+    failures = [{"row": o.cell.label, "seed": o.cell.seed, "reason": o.failure} for o in outcomes if o.result is None]
+    return {
+        "study": study.name,
+        "title": study.title,
+        "published_by": study.published_by,
+        "quick": quick,
+        "part": part,
+        "sweep": study.sweep and {name: getattr(study.sweep, name) for name in ("name", "title", "varies")},
+        "data": dict(data),
+        "recipe": asdict(study.recipe),
+        "augment": dict(study.augment),
+        "selection": SELECTION,
+        "rows": _rows(study, done, len(data["classes"])),
+        "failures": failures,
+        "cells": done,
+        "runs": [{"command": command, "provenance": provenance()}],
+    }
+
+
+def _rows(study: Study, done: Sequence[Mapping[str, Any]], classes: int) -> list[dict[str, Any]]:
+    """Return the rows of the table."""
+    return [
+        summarize(row, [cell for cell in done if cell["group"] == row.name], costs(row, study, classes))
+        for row in study.rows
+    ]
+
+
+def joined(study: Study, paths: Sequence[Path]) -> Results:
+    """Return the results of several runs of the same study as one: of some rows, some seeds, some machines.
+
+    Args:
+        study: what was trained; its rows are those of the table.
+        paths: the files ``results.json``.
+
+    Raises:
+        EquiconvError: if a file is none, or of another study, data or recipe; or if two have the same cell.
+    """
+    found = [_read(path) for path in paths]
+    _check_same(study, found, paths)
+    known = {row.name for row in study.rows}
+    cells: list[dict[str, Any]] = []
+    runs: list[Any] = []
+    for results in found:
+        cells += [{**cell, "run": len(runs) + cell["run"]} for cell in results["cells"] if cell["group"] in known]
+        runs += results["runs"]
+    names = [(cell["group"], cell["seed"]) for cell in cells]
+    if twice := sorted({f"{name}, seed {seed}" for name, seed in names if names.count((name, seed)) > 1}):
+        raise EquiconvError(f"--join: more than one file has {'; '.join(twice)}; leave one of them out")
+    cells.sort(key=lambda cell: ([row.name for row in study.rows].index(cell["group"]), cell["seed"]))
+    failures = [fail for results in found for fail in results["failures"] if (fail["row"], fail["seed"]) not in names]
+    rows = _rows(study, cells, len(found[0]["data"]["classes"]))
+    return {**found[0], "rows": rows, "cells": cells, "failures": failures, "runs": runs}
+
+
+def _read(path: Path) -> Results:
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EquiconvError(f"--join: {path} cannot be read as results of a study ({error})") from None
+    if not isinstance(results, dict) or not {*SAME, "cells", "runs"} <= results.keys():
+        raise EquiconvError(f"--join: {path} holds no results of a study")
+    return results
+
+
+def _check_same(study: Study, found: Sequence[Results], paths: Sequence[Path]) -> None:
+    for results, path in zip(found, paths, strict=True):
+        if results["study"] != study.name or (results["sweep"] or {}).get("name") != (study.sweep and study.sweep.name):
+            raise EquiconvError(f"--join: {path} is of another study or sweep than {study.name}")
+        if odd := [name for name in SAME if results[name] != found[0][name]]:
+            raise EquiconvError(f"--join: {path} differs from {paths[0]} in {', '.join(odd)}")

@@ -1,0 +1,109 @@
+"""What one row of a study's table is, and rows that differ in one number."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import nn
+
+from benchmarks.groups import parse_groups
+from equiconv import EquiconvError
+from equiconv.models import create
+
+__all__ = ["Row", "Sweep"]
+
+SAMPLES = "samples"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Describe one network of a study, and what is special in its training.
+
+    Args:
+        name: what the table calls it.
+        group: the group, such as ``"HueShift(3)*P4"``; or several, one for each part of a hybrid.
+        options: those of ``equiconv.models.create``, besides the numbers of channels and classes.
+        model: the name of the network, one of ``equiconv.models.list_models()``.
+        recipe: what differs from the recipe of the study.
+        augment: the augmentations, as of ``benchmarks.data.augment.augmentation``; those of the study if there are
+            none.
+        samples: the number of training images, the first ones; None takes all.
+        published: what was published: ``error`` in percent, ``parameters``, ``macs``.
+        line: in a sweep the row of which this is a point.
+        value: in a sweep the number that differs.
+    """
+
+    name: str
+    group: str | tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    model: str = "cnn"
+    recipe: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    augment: Mapping[str, float] = field(default_factory=dict, compare=False)
+    samples: int | None = None
+    published: Mapping[str, float] = field(default_factory=dict, compare=False)
+    line: str | None = None
+    value: float | None = None
+
+    @property
+    def groups(self) -> str:
+        """The groups as the table shows them."""
+        return self.group if isinstance(self.group, str) else ", ".join(self.group)
+
+    @property
+    def key(self) -> object:
+        """What determines the network and its training."""
+        changes = [sorted(each.items()) for each in (self.options, self.recipe, self.augment)]
+        return self.model, self.group, *changes, self.samples
+
+    def network(self, channels: int, classes: int) -> nn.Module:
+        """Return the network.
+
+        Args:
+            channels: those of the images.
+            classes: the number of classes.
+        """
+        names = (self.group,) if isinstance(self.group, str) else self.group
+        groups = [parse_groups(name)[0].group for name in names]
+        group = groups[0] if isinstance(self.group, str) else groups
+        return create(self.model, group, in_channels=channels, classes=classes, **self.options)
+
+    def varied(self, what: str, value: float) -> "Row":
+        """Return a point of a sweep.
+
+        Args:
+            what: an option of the network, or ``"samples"``.
+            value: its number.
+        """
+        changed = {SAMPLES: value} if what == SAMPLES else {"options": {**self.options, what: value}}
+        point = {"name": f"{self.name}, {what} {value}", "line": self.name, "value": value}
+        return replace(self, published={}, **point, **changed)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Say which number of which rows varies.
+
+    Args:
+        name: of the sweep, within its study.
+        title: of its plot.
+        varies: an option of the networks, such as ``"width"``, or ``"samples"``, the number of training images.
+        values: the numbers for each row, by its name.
+    """
+
+    name: str
+    title: str
+    varies: str
+    values: Mapping[str, tuple[float, ...]] = field(compare=False)
+
+    def rows(self, table: Mapping[str, Row]) -> tuple[Row, ...]:
+        """Return the points.
+
+        Args:
+            table: the rows of the study by name.
+
+        Raises:
+            EquiconvError: if there is no row of a name.
+        """
+        if unknown := [name for name in self.values if name not in table]:
+            raise EquiconvError(f"sweep {self.name}: no row {', '.join(unknown)}; the rows: {', '.join(table)}")
+        return tuple(table[name].varied(self.varies, value) for name, values in self.values.items() for value in values)
