@@ -7,9 +7,11 @@ import math
 import pytest
 import torch
 from plans import difference, planned
+from torch.nn import functional as F
 from zoo_plans import BROKEN_PLANS, broken, tampered, waves_the_wrong_way_around
 
 from equiconv.execution import blocks
+from equiconv.execution.plan import pointwise
 from equiconv.groups import P4, P4M, Cyclic, Dihedral, Flip, HueShift
 from equiconv.layers import GroupConv2d, GroupConvTranspose2d
 from equiconv.testing import assert_equivariant
@@ -95,6 +97,25 @@ def test_batches_are_convolved_in_pieces(monkeypatch, execution, batch):
 
 
 EXECUTIONS = [(HueShift(3) * P4(), "fourier"), (P4M(), "steered"), (P4(), "separable")]
+
+
+@pytest.mark.parametrize(("outputs", "size", "products"), [(6, 3, 1), (12, 3, 0)])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_1x1_steps_are_products_of_matrices(monkeypatch, outputs, size, products, channels_last):
+    """Where the kernel is no larger than an image; with the same output and gradients."""
+    x, kernel = torch.rand(3, 4, size, size, dtype=torch.float64), torch.rand(outputs, 4, 1, 1, dtype=torch.float64)
+    x = x.to(memory_format=torch.channels_last) if channels_last else x
+    bias, counted, product = torch.rand(outputs, dtype=torch.float64), [], torch.bmm
+    monkeypatch.setattr(torch, "bmm", lambda *factors: (counted.append(1), product(*factors))[1])
+    found, expected = (
+        torch.func.grad(lambda x, kernel, bias, convolve=convolve: convolve(x, kernel, bias).square().sum(), (0, 1, 2))(
+            x, kernel, bias
+        )
+        for convolve in (lambda x, kernel, bias: pointwise(x, kernel, bias, 1), F.conv2d)
+    )
+    assert len(counted) == (0 if channels_last else products)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize(("group", "execution"), EXECUTIONS, ids=str)

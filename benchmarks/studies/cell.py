@@ -131,8 +131,8 @@ def as_tensor(images: Any, channels: int) -> Tensor:
 
 @torch.no_grad()
 def _predictions(net: nn.Module, images: Tensor, report: Report) -> Tensor:
-    found = []
+    found, kind = [], next(net.parameters()).dtype
     for batch in images.split(BATCH):
-        found.append(net(float_batch(batch)).argmax(1))
+        found.append(net(float_batch(batch).to(kind)).argmax(1))
         report(FORWARD_SHARE * len(batch))
     return torch.cat(found)

@@ -80,7 +80,7 @@ def _chosen(args: argparse.Namespace) -> Study:
             raise EquiconvError(f"--{name.replace('_', '-')} is at least 1; got {getattr(args, name)}")
     study = load_study(args.study).swept(args.sweep).select(args.rows)
     epochs = args.epochs or (QUICK_EPOCHS if args.quick else None)
-    changes = _changes(args.set) | ({"epochs": epochs} if epochs else {})
+    changes = ({"epochs": epochs} if epochs else {}) | _changes(args.set)
     return replace(study.trained(changes), seeds=args.seeds or (1 if args.quick else study.seeds))
 
 

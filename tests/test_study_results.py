@@ -1,0 +1,193 @@
+"""Sweeps, recipes of rows, validation, logs, and results of several runs as one."""
+
+import csv
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.__main__ import main
+from benchmarks.data import Dataset, load
+from benchmarks.files import write_json
+from benchmarks.studies import Row, Study, Sweep, load_study
+from benchmarks.studies import study as study_module
+from benchmarks.studies.cell import LogFolder, StudyCell, cost, run_cell
+from benchmarks.training import Recipe
+from equiconv import EquiconvError
+
+RUN = sys.modules["benchmarks.studies.run"]  # the package has a function of that name
+ROW = Row("tiny", "Trivial", {"width": 2, "kernel_sizes": (3, 3)})
+STUDY = Study("tiny", "A tiny one", "digits", 14, 1, 1, Recipe(2, batch_size=16, learning_rate=0.02), (ROW,))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits", 14).limited(60, 20)
+
+
+def trained(data, row=ROW, study=STUDY, **options):
+    return run_cell(StudyCell(row, 1), lambda _: None, data=data, study=study, **options)
+
+
+def test_points_of_a_sweep_differ_in_one_number():
+    study = load_study("rotmnist")
+    widths = study.swept("width").select("P4CNN,g-P4CNN")
+    assert [row.options["width"] for row in widths.rows] == [5, 10, 20, 30, 40, 50, 8, 10, 17, 34, 51, 68, 85]
+    assert {row.line for row in widths.rows} == {"P4CNN", "g-P4CNN"}
+    assert widths.rows[-1].options == {"width": 85, "factorization": "g"}
+    assert len({row.name for row in widths.rows}) == len({str(row.key) for row in widths.rows}) == 13
+    samples = study.swept("samples").rows
+    assert [row.samples for row in samples[:6]] == [2000, 4000, 6000, 8000, 10000, 12000]
+    assert samples[0].options == study.rows[0].options
+    assert not any(row.published for row in samples)
+
+
+def test_a_row_with_fewer_images_sees_the_first_ones(digits):
+    few = replace(
+        digits,
+        train_images=np.concatenate([digits.train_images[:16], np.zeros_like(digits.train_images)]),
+        train_labels=np.concatenate([digits.train_labels[:16], digits.train_labels]),
+    )
+    row = replace(ROW, samples=16)
+    assert trained(digits, row)["losses"] == trained(few, row)["losses"]
+    assert trained(digits, row)["losses"] != trained(digits)["losses"]
+    assert cost(StudyCell(row, 1), digits, STUDY) < cost(StudyCell(ROW, 1), digits, STUDY)
+
+
+def test_a_row_may_be_trained_in_its_own_way(digits):
+    longer = replace(ROW, recipe={"epochs": 3})
+    assert len(trained(digits, longer)["losses"]) == 3
+    assert len({str(row.key) for row in (ROW, longer, replace(ROW, augment={"crop": 1}))}) == 3
+    shorter = replace(STUDY, rows=(longer,)).trained({"epochs": "1"})  # what the user says goes before the file
+    assert len(trained(digits, shorter.rows[0], shorter)["losses"]) == 1
+    turned = trained(digits, replace(ROW, augment={"rotation": 180}))["losses"]
+    assert turned == trained(digits, study=replace(STUDY, augment={"rotation": 180}))["losses"]
+    assert turned != trained(digits)["losses"]
+
+
+def test_logs_of_every_epoch(digits, tmp_path):
+    result = trained(digits, logs=LogFolder(tmp_path, ("tensorboard",)))
+    rows = list(csv.DictReader((tmp_path / "tiny-seed1.csv").read_text().splitlines()))
+    assert [float(row["loss"]) for row in rows] == result["losses"]
+    assert list((tmp_path / "tiny-seed1").glob("events.*"))
+
+
+def test_validation_never_sees_the_test(monkeypatch, tmp_path):
+    def poisoned(name, size):
+        data = load(name, size)
+        return replace(data, test_images=np.full_like(data.test_images, np.nan), test_labels=data.test_labels - 1000)
+
+    monkeypatch.setattr(RUN, "load", poisoned)
+    monkeypatch.setattr(Dataset, "limited", lambda self, *_: self)
+    assert study_command(tmp_path, "--rows", "Z2CNN", "--validation", "0.9") == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["part"] == "validation"
+    assert results["data"]["train"] + results["data"]["test"] == 1347
+    assert "--validation 0.9" in results["runs"][0]["command"]
+    assert 0 < results["rows"][0]["error"] < 100
+
+
+def study_command(folder, *words):
+    return main(["study", "rotmnist", "--quick", "--epochs", "1", "--workers", "1", "--out", str(folder), *words])
+
+
+def small(name, size):
+    return load("digits", 28).limited(40, 20)
+
+
+def test_runs_are_put_together(monkeypatch, tmp_path):
+    monkeypatch.setattr(RUN, "load", small)
+    a, b, both = (tmp_path / name for name in "abc")
+    assert study_command(a, "--rows", "gc-P4CNN-small,Z2CNN", "--set", "precision=64-true") == 0
+    assert study_command(b, "--rows", "Z2CNN", "--first-seed", "2", "--set", "precision=64-true") == 0
+    files = [str(folder / "results.json") for folder in (b, a)]
+    names = "Z2CNN,P4CNN,gc-P4CNN-small"
+    assert study_command(both, "--rows", names, "--join", *files) == 0
+    first, second, whole = (json.loads((folder / "results.json").read_text()) for folder in (a, b, both))
+    errors = {(c["group"], c["seed"]): c["error"]["test"] for c in first["cells"] + second["cells"]}
+    assert [(cell["group"], cell["seed"]) for cell in whole["cells"]] == [
+        *(("Z2CNN", 1), ("Z2CNN", 2), ("gc-P4CNN-small", 1))
+    ]
+    rows = {row["name"]: row for row in whole["rows"]}
+    assert rows["Z2CNN"]["seeds"] == 2
+    assert rows["Z2CNN"]["error"] == pytest.approx(50 * (errors["Z2CNN", 1] + errors["Z2CNN", 2]))
+    assert rows["P4CNN"]["seeds"] == 0
+    assert [whole["runs"][cell["run"]]["command"] for cell in whole["cells"]] == [
+        run["command"] for run in (*first["runs"], *second["runs"], *first["runs"])
+    ]
+    assert study_command(tmp_path / "again", "--rows", names, "--join", str(both / "results.json")) == 0
+    assert json.loads((tmp_path / "again" / "results.json").read_text()) == whole
+
+    def told(*paths):
+        assert study_command(tmp_path / "no", "--rows", "Z2CNN", "--join", *map(str, paths)) == 2
+
+    told(files[0], files[0])
+    write_json(tmp_path / "other.json", {**second, "recipe": {**second["recipe"], "epochs": 7}})
+    told(files[1], tmp_path / "other.json")
+    write_json(tmp_path / "other.json", {**second, "study": "colors"})
+    told(tmp_path / "other.json")
+    write_json(tmp_path / "other.json", [1])
+    told(tmp_path / "other.json")
+    told(tmp_path / "missing.json")
+    assert not (tmp_path / "no").exists()
+
+
+def test_precision_of_the_command_line_is_used(monkeypatch, digits):
+    kinds = []
+    monkeypatch.setattr(Row, "network", lambda *_: Watched(kinds))
+    trained(digits, study=STUDY.trained({"precision": "64-true"}))
+    assert set(kinds) == {torch.float64}
+
+
+class Watched(torch.nn.Module):
+    def __init__(self, kinds):
+        super().__init__()
+        self.kinds, self.head = kinds, torch.nn.Linear(14 * 14, 10)
+
+    def forward(self, x):
+        if self.training:
+            self.kinds.append(x.dtype)
+        return self.head(x.flatten(1).to(self.head.weight.dtype))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[row]]\nname = 'a'\ngroup = 'P4'\nrecipe = {epoch = 1}", "row a: a recipe has epochs, .*; got epoch"),
+        ("[[row]]\nname = 'a'\ngroup = 'P4'\naugment = {turn = 1}", "row a: augmentations are crop, .*; got turn"),
+        ("[[sweep]]\nname = 's'\ntitle = 's'\nvaries = 'width'\nvalues = {b = [1]}", "sweep s: no row b"),
+    ],
+)
+def test_mistakes_in_a_file_are_told(text, message, monkeypatch, tmp_path):
+    head = "title = 't'\ndata = 'digits'\nimage = 16\nchannels = 1\nseeds = 1\n"
+    (tmp_path / "broken.toml").write_text(head + text + "\n[recipe]\nepochs = 1")
+    monkeypatch.setattr(study_module, "FOLDER", tmp_path)
+    monkeypatch.setattr(study_module, "STUDIES", ("broken",))
+    with pytest.raises(EquiconvError, match=message):
+        load_study("broken")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sweep", "depth"], "--sweep: rotmnist has width, samples; got 'depth'"),
+        (["--set", "epochs"], "--set takes NAME=VALUE; got epochs"),
+        (["--set", "epoch=1"], "a recipe has epochs, "),
+        (["--set", "epochs=x"], "epochs of a recipe is int; got 'x'"),
+        (["--set", "compiled=2"], "compiled of a recipe is bool; got '2'"),
+        (["--validation", "1.5"], "a validation part is a share between 0 and 1"),
+        (["--first-seed", "0"], "--first-seed is at least 1; got 0"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_told(options, message, capsys, tmp_path):
+    assert main(["study", "rotmnist", "--quick", *options, "--out", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sweep_without_its_row():
+    with pytest.raises(EquiconvError, match="sweep s: no row b; the rows: tiny"):
+        Sweep("s", "s", "width", {"b": (1,)}).rows({"tiny": ROW})
