@@ -22,7 +22,8 @@ ATTEMPTS = 2
 HERE = Path(__file__).parent
 SOURCES = (
     Path(equiconv.__file__).parent,
-    *(HERE / name for name in ("training", "train.py", "networks.py", "data/batch.py", "data/moves.py")),
+    *(HERE / name for name in ("training", "train.py", "networks.py")),
+    *(HERE / "data" / name for name in ("batch.py", "images.py", "moves.py", "stream.py")),
     *(HERE / "studies" / name for name in ("cell.py", "study.py")),
 )
 

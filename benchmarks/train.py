@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchmarks.data import Dataset, float_batch
 from benchmarks.data.moves import CONDITIONS, Move, curve, moved
 from benchmarks.networks import count_parameters, network
-from benchmarks.training import Hardware, Recipe, Task, fit
+from benchmarks.training import Hardware, Images, Recipe, Task, fit
 from equiconv import Group
 from equiconv.testing import equivariance_error
 
@@ -104,7 +104,8 @@ def run_cell(
     """
     with reproducible(cell.seed):
         net = network(cell.group, cell.width, len(data.classes), cell.basis)
-        task = Task(net, float_batch(data.train_images, CHANNELS), torch.tensor(data.train_labels), seed=cell.seed)
+        images = Images(float_batch(data.train_images, CHANNELS), torch.tensor(data.train_labels))
+        task = Task(net, images, seed=cell.seed)
         folder, fabric = scratch and scratch(cell), Hardware().fabric(protocol.recipe.precision)
         losses = [epoch["loss"] for epoch in fit(task, protocol.recipe, fabric, folder=folder, report=report)]
         net.eval()

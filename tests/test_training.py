@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from benchmarks.training import Checkpoint, Hardware, Recipe, Task, fit
+from benchmarks.training import Checkpoint, Hardware, Images, Recipe, Task, fit
 from benchmarks.training.logs import CSVLog, TensorBoardLog
 from equiconv import EquiconvError
 from equiconv.groups import P4
@@ -33,7 +34,7 @@ def task(**options):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (50, 3, 8, 8), generator=generator, dtype=torch.uint8)
     labels = torch.randint(0, 3, (50,), generator=generator)
-    return Task(network(), images, labels, **options)
+    return Task(network(), Images(images, labels), **options)
 
 
 def train(recipe, folder=None, **options):
@@ -51,6 +52,7 @@ def same(a, b):
 
 
 RECIPE = Recipe(3, batch_size=16, learning_rate=0.05, schedule="onecycle", weight_decay=1e-4)
+ODD = replace(RECIPE, batch_size=7)
 
 
 def test_the_same_seed_gives_the_same_numbers():
@@ -68,7 +70,7 @@ def test_one_step_is_that_of_plain_pytorch():
     one.net[2] = nn.Identity()
     expected = network()
     expected[2] = nn.Identity()
-    loss = nn.functional.cross_entropy(expected(one.images.float() / 255), one.labels)
+    loss = nn.functional.cross_entropy(expected(one.data.images.float() / 255), one.data.labels)
     loss.backward()
     with torch.no_grad():
         for parameter in expected.parameters():
@@ -154,18 +156,18 @@ PARALLEL = """
 import sys
 sys.path[:0] = [{tests!r}, {root!r}]
 import torch
-from test_training import RECIPE, Hardware, fit, task
+from test_training import ODD, Hardware, fit, task
 one = task()
 one.net[2] = torch.nn.Identity()
 fabric = Hardware(devices=2).fabric("32-true")
-history = fit(one, RECIPE, fabric)
+history = fit(one, ODD, fabric)
 if fabric.is_global_zero:
     torch.save([[epoch["loss"] for epoch in history], one.net.state_dict()], {out!r})
 """
 
 
 def test_two_processes_are_one(tmp_path):
-    """Also where the last batch cannot be split evenly: 50 images, 16 a batch, 2 left."""
+    """Also where batches cannot be split evenly: 50 images, 7 a batch, 1 left, so that one process has none."""
     script, out = tmp_path / "parallel.py", tmp_path / "out.pt"
     script.write_text(PARALLEL.format(tests=str(ROOT / "tests"), root=str(ROOT), out=str(out)))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", str(script)]
@@ -174,7 +176,7 @@ def test_two_processes_are_one(tmp_path):
     found, state = torch.load(out)
     one = task()
     one.net[2] = nn.Identity()
-    history = fit(one, RECIPE, fabric())
+    history = fit(one, ODD, fabric())
     assert found == pytest.approx(losses(history), rel=1e-5)
     for name, value in one.net.state_dict().items():
         torch.testing.assert_close(state[name], value, rtol=1e-3, atol=1e-5)

@@ -12,7 +12,7 @@ from benchmarks.data import Dataset, float_batch
 from benchmarks.networks import count_parameters
 from benchmarks.studies.study import Row, Study
 from benchmarks.train import FORWARD_SHARE, Report, reproducible
-from benchmarks.training import Hardware, Task, fit
+from benchmarks.training import Hardware, Images, Task, fit
 
 __all__ = ["StudyCell", "as_tensor", "cost", "run_cell"]
 
@@ -69,7 +69,7 @@ def run_cell(
         net = cell.row.network(study.channels, len(data.classes))
         images, labels = as_tensor(data.train_images, study.channels), torch.tensor(data.train_labels)
         fabric = Hardware().fabric(study.recipe.precision)
-        task = Task(net, images, labels, seed=cell.seed)
+        task = Task(net, Images(images, labels), seed=cell.seed)
         history = fit(task, study.recipe, fabric, folder=scratch and scratch(cell), report=report)
         tested = as_tensor(data.test_images, study.channels)
         wrong = (_predictions(net.eval(), tested, report) != torch.tensor(data.test_labels)).sum()
