@@ -12,7 +12,7 @@ from benchmarks.data import Dataset, float_batch
 from benchmarks.networks import count_parameters
 from benchmarks.studies.study import Row, Study
 from benchmarks.train import FORWARD_SHARE, Report, reproducible
-from benchmarks.training import Hardware, Images, Task, fit
+from benchmarks.training import CPU, Hardware, Images, Task, fit
 
 __all__ = ["StudyCell", "as_tensor", "cost", "run_cell"]
 
@@ -48,6 +48,7 @@ def run_cell(
     *,
     data: Dataset,
     study: Study,
+    hardware: Hardware = CPU,
     scratch: Callable[[StudyCell], Path] | None = None,
 ) -> dict[str, Any]:
     """Train a network and test it once, after the last epoch.
@@ -57,6 +58,7 @@ def run_cell(
         report: called with the work done since the last call.
         data: the images.
         study: how to train.
+        hardware: where to train.
         scratch: tells the folder where the state is kept; None keeps nothing.
 
     Returns:
@@ -68,7 +70,7 @@ def run_cell(
     with reproducible(cell.seed):
         net = cell.row.network(study.channels, len(data.classes))
         images, labels = as_tensor(data.train_images, study.channels), torch.tensor(data.train_labels)
-        fabric = Hardware().fabric(study.recipe.precision)
+        fabric = hardware.fabric(study.recipe.precision)
         task = Task(net, Images(images, labels), seed=cell.seed)
         history = fit(task, study.recipe, fabric, folder=scratch and scratch(cell), report=report)
         tested = as_tensor(data.test_images, study.channels)
@@ -98,8 +100,8 @@ def as_tensor(images: Any, channels: int) -> Tensor:
 
 @torch.no_grad()
 def _predictions(net: nn.Module, images: Tensor, report: Report) -> Tensor:
-    found = []
+    found, device = [], next(net.parameters()).device
     for batch in images.split(BATCH):
-        found.append(net(float_batch(batch)).argmax(1))
+        found.append(net(float_batch(batch.to(device))).argmax(1).cpu())
         report(FORWARD_SHARE * len(batch))
     return torch.cat(found)
