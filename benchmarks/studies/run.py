@@ -11,13 +11,12 @@ from rich.console import Console
 
 from benchmarks.cells import CellStore, Outcome
 from benchmarks.data import Dataset, load
-from benchmarks.engines import ENGINES
 from benchmarks.files import write_json, write_text
 from benchmarks.provenance import provenance
 from benchmarks.studies.cell import StudyCell, cost, run_cell
 from benchmarks.studies.study import STUDIES, Study, load_study
 from benchmarks.studies.table import costs, markdown, summarize
-from benchmarks.sweep import check_workers, result_folder, sweep
+from benchmarks.sweep import add_engine_arguments, check_workers, result_folder, sweep
 from equiconv import EquiconvError
 
 __all__ = ["add_arguments", "run", "study_results"]
@@ -33,8 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, help="runs of each row (default: as published)")
     parser.add_argument("--epochs", type=int, help="passes over the data (default: as published)")
     parser.add_argument("--quick", action="store_true", help="a minute on the digits: a look, not a measurement")
-    parser.add_argument("--engine", default="local", choices=ENGINES, help="where (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=0, help="processes (default: one on each core)")
+    add_engine_arguments(parser)
     parser.add_argument("--out", help="where to write (default: results/STUDY)")
 
 
@@ -82,8 +80,8 @@ def _trained(study: Study, data: Dataset, args: argparse.Namespace, folder: Path
     store = CellStore(folder / "cells", (data.fingerprint(), asdict(study.recipe), study.channels))
     cells = [StudyCell(row, seed) for row in study.rows for seed in range(1, study.seeds + 1)]
     work = partial(run_cell, data=data, study=study, scratch=store.scratch)
-    chosen = {"cost": cost(data, study), "engine": args.engine, "workers": args.workers}
-    return list(sweep(cells, work, store, console, **chosen).values())
+    chosen = {"engine": args.engine, "workers": args.workers, "accelerator": args.accelerator}
+    return list(sweep(cells, work, store, console, cost=cost(data, study), **chosen).values())
 
 
 def study_results(
