@@ -52,7 +52,6 @@ def same(a, b):
 
 
 RECIPE = Recipe(3, batch_size=16, learning_rate=0.05, schedule="onecycle", weight_decay=1e-4)
-ODD = replace(RECIPE, batch_size=7)
 
 
 def test_the_same_seed_gives_the_same_numbers():
@@ -156,30 +155,72 @@ PARALLEL = """
 import sys
 sys.path[:0] = [{tests!r}, {root!r}]
 import torch
-from test_training import ODD, Hardware, fit, task
-one = task()
-one.net[2] = torch.nn.Identity()
+from test_training import SHARED, Hardware, fit, shared
+torch.set_num_threads(1)
+recipe = SHARED[{name!r}]
+one = shared(recipe)
 fabric = Hardware(devices=2).fabric("32-true")
-history = fit(one, ODD, fabric)
+history = fit(one, recipe, fabric)
 if fabric.is_global_zero:
     torch.save([[epoch["loss"] for epoch in history], one.net.state_dict()], {out!r})
 """
 
 
-def test_two_processes_are_one(tmp_path):
+def shared(recipe):
+    """Return a task without random numbers of each process; what is compiled is small, because it takes long."""
+    one = task()
+    if recipe.compiled:
+        return replace(one, net=nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 3)))
+    one.net[2] = nn.Identity()
+    return one
+
+
+SHARED = {"odd": replace(RECIPE, batch_size=7), "compiled": replace(RECIPE, batch_size=26, accumulate=2, compiled=True)}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_two_processes_are_one(name, tmp_path):
     """Also where batches cannot be split evenly: 50 images, 7 a batch, 1 left, so that one process has none."""
     script, out = tmp_path / "parallel.py", tmp_path / "out.pt"
-    script.write_text(PARALLEL.format(tests=str(ROOT / "tests"), root=str(ROOT), out=str(out)))
+    script.write_text(PARALLEL.format(tests=str(ROOT / "tests"), root=str(ROOT), name=name, out=str(out)))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", str(script)]
     done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found, state = torch.load(out)
-    one = task()
-    one.net[2] = nn.Identity()
-    history = fit(one, ODD, fabric())
+    one = shared(SHARED[name])
+    history = fit(one, replace(SHARED[name], compiled=False), fabric())
     assert found == pytest.approx(losses(history), rel=1e-5)
     for name, value in one.net.state_dict().items():
         torch.testing.assert_close(state[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_a_compiled_network_learns_the_same_and_its_state_is_that_of_a_plain_one(tmp_path):
+    recipe = replace(RECIPE, batch_size=25, compiled=True)
+    plain = task()
+    plain.net[2] = nn.Identity()  # compiled code draws other random numbers
+    expected = losses(fit(plain, replace(recipe, compiled=False), fabric()))
+
+    def interrupt(net):
+        called.append(hasattr(net._forward_module, "_orig_mod"))
+        if len(called) == 2:
+            raise KeyboardInterrupt
+        return {}
+
+    called = []
+    one = task(validate=interrupt)
+    one.net[2] = nn.Identity()
+    with pytest.raises(KeyboardInterrupt):
+        fit(one, recipe, fabric(), folder=tmp_path)
+    assert called == [True, True]
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert state["net"].keys() == plain.net.state_dict().keys()
+    resumed = task()
+    resumed.net[2] = nn.Identity()
+    history = fit(resumed, recipe, fabric(), folder=tmp_path)
+    assert losses(history) == pytest.approx(expected, rel=1e-5)
+    assert losses(history)[:1] == losses(state["history"])
+    for a, b in zip(resumed.net.parameters(), plain.net.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
 
 def test_another_run_is_refused(tmp_path):

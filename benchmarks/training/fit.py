@@ -65,12 +65,12 @@ class _Run:
 
     def state(self) -> dict[str, Any]:
         """Return what a run needs to go on."""
-        net, optimizer = _plain(self.net).state_dict(), self.optimizer.state_dict()
+        net, optimizer = self.net.state_dict(), self.optimizer.state_dict()  # with the names of a plain network
         return {"net": net, "optimizer": optimizer, "schedule": self.schedule.state_dict(), "history": self.history}
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
-        _plain(self.net).load_state_dict(state["net"])
+        self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.history = state["history"]
@@ -136,7 +136,7 @@ def _start(task: Task, recipe: Recipe, fabric: Fabric, checkpoint: Checkpoint | 
     optimizer = recipe.make_optimizer(task.net.parameters())
     schedule = recipe.make_schedule(optimizer, _steps(task, recipe))
     net: Any = torch.compile(task.net) if recipe.compiled else task.net
-    ready: Any = fabric.setup(net, optimizer)
+    ready: Any = fabric.setup(net, optimizer)  # on several processes what they exchange is compiled with the network
     run = _Run(fabric, ready[0], ready[1], schedule)
     if checkpoint is not None and (state := checkpoint.load()) is not None:
         run.resume(state)
@@ -145,12 +145,6 @@ def _start(task: Task, recipe: Recipe, fabric: Fabric, checkpoint: Checkpoint | 
 
 def _steps(task: Task, recipe: Recipe) -> int:
     return math.ceil(task.data.count / recipe.batch_size)
-
-
-def _plain(net: nn.Module) -> nn.Module:
-    """Return the module without what Fabric and ``torch.compile`` put around it."""
-    inner = getattr(net, "module", net)
-    return getattr(inner, "_orig_mod", inner)
 
 
 def _epoch(run: _Run, task: Task, recipe: Recipe, epoch: int, report: Callable[[float], None]) -> Epoch:
