@@ -12,17 +12,17 @@ import numpy as np
 import torch
 
 import equiconv
-from benchmarks.engines import Done, Engine, Failed, Progress, Work
+from benchmarks.engines import Done, Engine, Event, Failed, Progress, Work
 from benchmarks.files import write_json
 
 __all__ = ["CellStore", "Labeled", "Outcome", "run_cells"]
 
 Result = dict[str, Any]
-ATTEMPTS = 2
 HERE = Path(__file__).parent
 SOURCES = (
     Path(equiconv.__file__).parent,
-    *(HERE / name for name in ("training", "train.py", "networks.py", "data/batch.py", "data/moves.py")),
+    *(HERE / name for name in ("training", "train.py", "networks.py")),
+    *(HERE / "data" / name for name in ("batch.py", "images.py", "moves.py", "stream.py")),
     *(HERE / "studies" / name for name in ("cell.py", "row.py", "study.py")),
 )
 
@@ -117,18 +117,20 @@ def run_cells(
     Raises:
         KeyboardInterrupt: if the user interrupts; the workers are ended, finished cells stay.
     """
-    rounds = [dict(enumerate(cells))] if cells else []
-    for attempt in range(1, ATTEMPTS + 1):
-        died: list[Failed] = []
-        for part in rounds:
-            for event in engine.run(part, work):
-                if isinstance(event, Progress):
-                    advance(cells[event.index], event.work)
-                elif isinstance(event, Failed) and event.died and attempt < ATTEMPTS:
-                    died.append(event)
-                else:
-                    finished(_stored(cells[event.index], event, store))
-        rounds = [{event.index: cells[event.index]} for event in died]
+    again: dict[int, Any] = {}
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Progress):
+            advance(cells[event.index], event.work)
+        elif isinstance(event, Failed) and event.died and event.index not in again:
+            again[event.index] = cells[event.index]
+        else:
+            finished(_stored(cells[event.index], event, store))
+
+    if cells:
+        engine.run(dict(enumerate(cells)), work, hear)
+    for index, cell in again.items():
+        engine.run({index: cell}, work, hear)
 
 
 def _stored(cell: Any, event: Done | Failed, store: CellStore) -> Outcome:

@@ -12,13 +12,12 @@ from rich.console import Console
 from benchmarks import measure
 from benchmarks.cells import CellStore, Outcome
 from benchmarks.data import Dataset, load
-from benchmarks.engines import ENGINES
 from benchmarks.groups import NamedGroup, parse_groups
 from benchmarks.networks import BASES, NETWORK, check_image_size, nearest_width, network
 from benchmarks.provenance import provenance
 from benchmarks.report import write_report
 from benchmarks.summary import Row, answer, checks, summarize
-from benchmarks.sweep import check_workers, result_folder, sweep
+from benchmarks.sweep import add_engine_arguments, check_workers, result_folder, sweep
 from benchmarks.table import rich_tables
 from benchmarks.train import Cell, Protocol, cell_cost, run_cell
 from equiconv import EquiconvError, Trivial
@@ -46,6 +45,7 @@ class Config:
     out: str = "results/compare"
     workers: int = 0
     engine: str = "local"
+    accelerator: str = "cpu"
 
     def check(self) -> None:
         """Raise EquiconvError if a number is out of range."""
@@ -91,8 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quick", action="store_true", help="under a minute: a look, not a measurement")
     parser.add_argument("--out", default=plain.out, help="where to write (default: %(default)s)")
-    parser.add_argument("--engine", default=plain.engine, choices=ENGINES, help="where (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=plain.workers, help="processes (default: one on each core)")
+    add_engine_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -158,6 +157,7 @@ def _run(cells: list[Cell], data: Dataset, config: Config, console: Console) -> 
         prices=partial(_prices, data=data, protocol=config.protocol),
         engine=config.engine,
         workers=config.workers,
+        accelerator=config.accelerator,
     )
 
 

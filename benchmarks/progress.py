@@ -63,7 +63,7 @@ class Tracker:
             return
         errors = ", ".join(f"{key} {100 * value:.1f} %" for key, value in outcome.result["error"].items())
         self.console.print(
-            f"{place} {name}: test error {errors}{self._left()}", markup=False, highlight=False, soft_wrap=True
+            f"{place} {name}: error {errors}{self._left()}", markup=False, highlight=False, soft_wrap=True
         )
 
     def _describe(self) -> str:

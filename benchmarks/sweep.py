@@ -1,18 +1,28 @@
 """Run the cells of a sweep that are not finished, and tell how far it is."""
 
+import argparse
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from benchmarks.cells import CellStore, Outcome, run_cells
-from benchmarks.engines import ENGINES, Work
+from benchmarks.engines import ACCELERATORS, ENGINES
 from benchmarks.progress import Tracker
-from benchmarks.provenance import cores
 from equiconv import EquiconvError
 
-__all__ = ["check_workers", "result_folder", "sweep"]
+__all__ = ["add_engine_arguments", "check_workers", "result_folder", "sweep"]
+
+Prices = Callable[[list[Any]], Mapping[Any, float]]
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that say where cells run."""
+    parser.add_argument("--engine", default="local", choices=ENGINES, help="where (default: %(default)s)")
+    parser.add_argument("--accelerator", default="cpu", choices=ACCELERATORS, help="on what (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=0, help="processes (default: one on each core)")
 
 
 def check_workers(workers: int) -> None:
@@ -36,44 +46,53 @@ def result_folder(out: str) -> Path:
 
 def sweep(
     cells: Sequence[Any],
-    work: Work,
+    work: Callable[..., Any],
     store: CellStore,
     console: Console,
     *,
     cost: Callable[[Any], float],
-    prices: Callable[[list[Any]], Mapping[Any, float]] = lambda cells: dict.fromkeys(cells, 1.0),
+    prices: Prices = lambda cells: dict.fromkeys(cells, 1.0),
     engine: str = "local",
     workers: int = 0,
+    accelerator: str = "cpu",
 ) -> dict[Any, Outcome]:
     """Take the cells that are finished from the store, and run the others, dearest first.
 
     Args:
         cells: all of them.
-        work: runs one.
+        work: runs one on some ``hardware``, an argument by that name.
         store: where results are, and are written.
         console: where to tell how far it is.
         cost: tells the work of a cell.
         prices: tells the time that a unit of work takes in each of the cells that are not finished.
         engine: where they run, one of ``ENGINES``.
         workers: the number of processes; 0 for one on each core.
+        accelerator: what they are computed on.
 
     Returns:
         What became of each cell, in the order of the cells.
+
+    Raises:
+        EquiconvError: if the engine cannot be used.
+        SystemExit: with code 0, in a process that but helped another, which writes the results.
     """
-    outcomes = {cell: Outcome(cell, result) for cell in cells if (result := store.read(cell))}
-    if outcomes:
-        console.print(f"{len(outcomes)} of {len(cells)} cells were finished before and are not trained again")
-    missing = [cell for cell in cells if cell not in outcomes]
-    price = prices(missing)
-    missing.sort(key=lambda cell: -price[cell] * cost(cell))  # stable: seeds stay in order
-    with Tracker(console, len(missing), sum(price[cell] * cost(cell) for cell in missing)) as tracker:
+    runner = ENGINES[engine](workers, accelerator)
+    ready = partial(work, hardware=runner.hardware)
+    with runner.opened(ready):
+        outcomes = {cell: Outcome(cell, result) for cell in cells if (result := store.read(cell))}
+        if outcomes:
+            console.print(f"{len(outcomes)} of {len(cells)} cells were finished before and are not trained again")
+        missing = [cell for cell in cells if cell not in outcomes]
+        price = prices(missing)
+        missing.sort(key=lambda cell: -price[cell] * cost(cell))  # stable: seeds stay in order
+        with Tracker(console, len(missing), sum(price[cell] * cost(cell) for cell in missing)) as tracker:
 
-        def advance(cell: Any, done: float) -> None:
-            tracker.advance(done * price[cell])
+            def advance(cell: Any, done: float) -> None:
+                tracker.advance(done * price[cell])
 
-        def finished(outcome: Outcome) -> None:
-            outcomes[outcome.cell] = outcome
-            tracker.finished(outcome)
+            def finished(outcome: Outcome) -> None:
+                outcomes[outcome.cell] = outcome
+                tracker.finished(outcome)
 
-        run_cells(missing, work, store, ENGINES[engine](workers or cores()), advance=advance, finished=finished)
+            run_cells(missing, ready, store, runner, advance=advance, finished=finished)
     return {cell: outcomes[cell] for cell in cells}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchmarks.data import Dataset, float_batch
 from benchmarks.data.moves import CONDITIONS, Move, curve, moved
 from benchmarks.networks import count_parameters, network
-from benchmarks.training import Hardware, Recipe, Task, fit
+from benchmarks.training import CPU, Hardware, Images, Recipe, Task, fit
 from equiconv import Group
 from equiconv.testing import equivariance_error
 
@@ -83,7 +83,13 @@ def cell_cost(data: Dataset, protocol: Protocol) -> float:
 
 
 def run_cell(
-    cell: Cell, report: Report, *, data: Dataset, protocol: Protocol, scratch: Callable[[Cell], Path] | None = None
+    cell: Cell,
+    report: Report,
+    *,
+    data: Dataset,
+    protocol: Protocol,
+    hardware: Hardware = CPU,
+    scratch: Callable[[Cell], Path] | None = None,
 ) -> dict[str, object]:
     """Train a network and test it.
 
@@ -92,6 +98,7 @@ def run_cell(
         report: called with the work done since the last call, in the unit of ``cell_cost``.
         data: the images.
         protocol: how to train and test.
+        hardware: where to train.
         scratch: tells the folder where the state is kept, from which a run that was killed goes on; None keeps nothing.
 
     Returns:
@@ -104,10 +111,11 @@ def run_cell(
     """
     with reproducible(cell.seed):
         net = network(cell.group, cell.width, len(data.classes), cell.basis)
-        task = Task(net, float_batch(data.train_images, CHANNELS), torch.tensor(data.train_labels), seed=cell.seed)
-        folder, fabric = scratch and scratch(cell), Hardware().fabric(protocol.recipe.precision)
+        images = Images(float_batch(data.train_images, CHANNELS), torch.tensor(data.train_labels))
+        task = Task(net, images, seed=cell.seed)
+        folder, fabric = scratch and scratch(cell), hardware.fabric(protocol.recipe.precision)
         losses = [epoch["loss"] for epoch in fit(task, protocol.recipe, fabric, folder=folder, report=report)]
-        net.eval()
+        net.cpu().eval()  # the test is there, whatever trained it
         predictions = _predictions(net, data, protocol, report)
         return {
             "group": cell.label,

@@ -68,3 +68,13 @@ def store_mnist(home, train=60, test=40):
     data = digits(train, test)
     store(home / "mnist" / "train.parquet", data.train_images, data.train_labels, "0123456789")
     store(home / "mnist" / "test.parquet", data.test_images, data.test_labels, "0123456789")
+
+
+def store_imagenet(home, shards):
+    """Write a small ImageNet with a file for each number of training images; the label of an image is its number."""
+    classes, start = [f"n{index}" for index in range(max(sum(shards), 5))], 0
+    for index, count in enumerate(shards):
+        path = home / "imagenet" / f"train-{index:05}-of-{len(shards):05}.parquet"
+        store(path, np.repeat(coded(count, 64, start), 3, 1), range(start, start + count), classes, kind="jpeg")
+        start += count
+    store(home / "imagenet" / "test-00000-of-00001.parquet", np.repeat(coded(5, 64), 3, 1), range(5), classes)

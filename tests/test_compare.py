@@ -64,7 +64,7 @@ def test_run_writes_everything(finished):
     assert results["summary"][1]["error"]["both"] == results["summary"][1]["error"]["upright"]
     assert {path.name for path in out.glob("*.svg")} == {"accuracy_rotation.svg", "accuracy_hue.svg", "error_macs.svg"}
     assert (out / "table.md").read_text().count("\n") == 4
-    assert "HueShift(3)*P4, seed 0: test error" in log
+    assert "HueShift(3)*P4, seed 0: error" in log
     assert not list(out.rglob(".*"))
 
 

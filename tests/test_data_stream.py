@@ -2,10 +2,9 @@
 
 import pickle
 
-import numpy as np
 import pytest
 import torch
-from stored import coded, numbers, store
+from stored import numbers, store_imagenet
 from torch.utils.data import DataLoader
 
 from benchmarks.data import load
@@ -19,14 +18,8 @@ WHOLE = CentralCut(1)
 
 @pytest.fixture(autouse=True)
 def _imagenet(home, monkeypatch):
-    """A small ImageNet in shards; the label of an image is its number."""
     monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)  # it waits 5 seconds after every pass
-    classes = [f"n{index}" for index in range(SHARDS * EACH)]
-    for shard in range(SHARDS):
-        images = np.repeat(coded(EACH, 64, EACH * shard), 3, 1)
-        labels = range(EACH * shard, EACH * shard + EACH)
-        store(home / "imagenet" / f"train-{shard:05}-of-{SHARDS:05}.parquet", images, labels, classes, kind="jpeg")
-    store(home / "imagenet" / "test-00000-of-00001.parquet", np.repeat(coded(5, 64), 3, 1), range(5), classes)
+    store_imagenet(home, [EACH] * SHARDS)
 
 
 def labels(world, workers, **options):

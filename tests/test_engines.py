@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cells import CellStore, run_cells
-from benchmarks.engines import ENGINES
+from benchmarks.engines import ENGINES, local
 from equiconv import EquiconvError
 
 ROOT = Path(__file__).parent.parent
@@ -42,7 +42,7 @@ def work(cell, report, folder):
     return {"square": cell.seed**2, "process": os.getpid()}
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=["local", "ray"])
 def engine(request, monkeypatch):
     if request.param == "ray":
         pytest.importorskip("ray", reason="Ray is not installed")
@@ -104,13 +104,47 @@ def test_ray_that_is_not_there(monkeypatch, tmp_path):
         run([Cell("good", 1)], ENGINES["ray"](1), tmp_path)
 
 
+def look(cell, report, folder):
+    """Return the GPUs that this process sees, when as many cells as there are workers have begun."""
+    (folder / f"begun-{cell.seed}").touch()
+    end = time.monotonic() + 60
+    while len(list(folder.glob("begun-*"))) < 3 and time.monotonic() < end:
+        time.sleep(0.01)
+    return {"seen": os.environ.get("CUDA_VISIBLE_DEVICES")}
+
+
+def test_workers_take_turns_on_the_gpus(monkeypatch, tmp_path):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    events, cells = [], {seed: Cell("looks", seed) for seed in range(3)}
+    local.Local(3, "cuda").run(cells, partial(look, folder=tmp_path), events.append)
+    assert sorted(event.result["seen"] for event in events) == ["4", "4", "7"]
+
+
+def test_gpus_are_those_that_the_user_chose(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert local._cards("auto") == ["0", "1"]
+    assert local._cards("cpu") == []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    assert local._cards("cuda") == ["5"]
+
+
+def test_accelerators_that_are_not_there(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(EquiconvError, match="--accelerator cuda needs a GPU that PyTorch finds"):
+        ENGINES["local"](1, "cuda")
+    assert local._cards("auto") == []
+
+
 SCRIPT = """
 import sys
 sys.path[:0] = [{root!r}, {tests!r}]
 import pathlib
 from test_engines import ENGINES, slow
 if __name__ == "__main__":
-    list(ENGINES["local"](1).run({{0: None}}, slow))
+    ENGINES["local"](1).run({{0: None}}, slow, [].append)
 """
 
 

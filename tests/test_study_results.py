@@ -14,8 +14,9 @@ from benchmarks.data import Dataset, load
 from benchmarks.files import write_json
 from benchmarks.studies import Row, Study, Sweep, load_study
 from benchmarks.studies import study as study_module
-from benchmarks.studies.cell import LogFolder, StudyCell, cost, run_cell
+from benchmarks.studies.cell import StudyCell, cost, run_cell
 from benchmarks.training import Recipe
+from benchmarks.training.logs import LogFolder
 from equiconv import EquiconvError
 
 RUN = sys.modules["benchmarks.studies.run"]  # the package has a function of that name

@@ -1,9 +1,22 @@
-"""Where the cells of a sweep run: on the cores of this machine, or on a Ray cluster."""
+"""Where the cells of a sweep run: on this machine, on a Ray cluster, or each on several devices under torchrun."""
 
-from benchmarks.engines.engine import Done, Engine, Event, Failed, Progress, Work
+from benchmarks.engines.engine import ACCELERATORS, Done, Engine, Event, Failed, Progress, Work
 from benchmarks.engines.local import Local
 from benchmarks.engines.ray import Ray
+from benchmarks.engines.torchrun import Torchrun
 
-__all__ = ["ENGINES", "Done", "Engine", "Event", "Failed", "Local", "Progress", "Ray", "Work"]
+__all__ = [
+    "ACCELERATORS",
+    "ENGINES",
+    "Done",
+    "Engine",
+    "Event",
+    "Failed",
+    "Local",
+    "Progress",
+    "Ray",
+    "Torchrun",
+    "Work",
+]
 
-ENGINES: dict[str, type[Engine]] = {"local": Local, "ray": Ray}
+ENGINES: dict[str, type[Engine]] = {"local": Local, "ray": Ray, "torchrun": Torchrun}

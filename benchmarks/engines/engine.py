@@ -2,10 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Done", "Engine", "Event", "Failed", "Progress", "Work"]
+import torch
+
+from benchmarks.provenance import cores
+from benchmarks.training import Hardware
+from equiconv import EquiconvError
+
+__all__ = ["ACCELERATORS", "Done", "Engine", "Event", "Failed", "Progress", "Tell", "Work"]
+
+ACCELERATORS = ("cpu", "cuda", "auto")
 
 Result = dict[str, Any]
 Work = Callable[[Any, Callable[[float], None]], Result]
@@ -38,28 +47,46 @@ class Failed:
 
 
 Event = Progress | Done | Failed
+Tell = Callable[[Event], None]
 
 
 class Engine(ABC):
-    """Run cells at the same time, each in a process of its own with one thread.
+    """Run cells.
 
     Args:
-        workers: the number of processes.
+        workers: the number of cells that run at the same time; 0 for one on each core.
+        accelerator: what each is computed on, one of ``ACCELERATORS``.
     """
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
+    def __init__(self, workers: int = 0, accelerator: str = "cpu") -> None:
+        self.workers = workers or cores()
+        self.accelerator = accelerator
+
+    @property
+    def hardware(self) -> Hardware:
+        """What one cell is computed on."""
+        return Hardware(self.accelerator)
+
+    @contextmanager
+    def opened(self, work: Work) -> Iterator[None]:
+        """Enter the context in which cells are run by ``work``; a process that but helps another ends here.
+
+        Raises:
+            SystemExit: in such a process, with code 0, when the other leaves the context.
+        """
+        yield
 
     @abstractmethod
-    def run(self, cells: Mapping[int, Any], work: Work) -> Iterator[Event]:
-        """Run cells in their order; yield what happens, for each cell one ``Done`` or ``Failed``.
+    def run(self, cells: Mapping[int, Any], work: Work, tell: Tell) -> None:
+        """Run cells in their order.
 
         Args:
             cells: by a number of each, which the events name.
             work: runs one of them.
+            tell: called with what happens: for each cell with one ``Done`` or ``Failed``.
 
         Raises:
-            KeyboardInterrupt: if the user interrupts; the processes are ended.
+            KeyboardInterrupt: if the user interrupts; processes that were started are ended.
         """
 
 
@@ -71,3 +98,9 @@ def failure(index: int, error: Exception) -> Failed:
 def death(index: int) -> Failed:
     """Return what is said of a process that ended."""
     return Failed(index, "a worker process ended before this cell was done (out of memory?); run again", died=True)
+
+
+def check_accelerator(accelerator: str) -> None:
+    """Raise EquiconvError if this machine does not have it."""
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise EquiconvError("--accelerator cuda needs a GPU that PyTorch finds; it finds none: take cpu or auto")

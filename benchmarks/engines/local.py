@@ -12,25 +12,61 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks.engines.engine import Done, Engine, Event, Failed, Progress, Work, death, failure
+import torch
+
+from benchmarks.engines.engine import (
+    Done,
+    Engine,
+    Failed,
+    Progress,
+    Tell,
+    Work,
+    check_accelerator,
+    death,
+    failure,
+)
+from equiconv import EquiconvError
 
 __all__ = ["Local"]
 
 
 class Local(Engine):
-    """Run cells in processes of this machine; the results do not depend on their number."""
+    """Run cells in processes of this machine, with one thread each; the results do not depend on their number.
 
-    def run(self, cells: Mapping[int, Any], work: Work) -> Iterator[Event]:
-        """Run cells; yield what happens."""
-        with _pool(min(self.workers, len(cells)), work) as (pool, messages):
+    Where they compute on GPUs, the processes take turns: with two GPUs the third is on the first again.
+
+    Raises:
+        EquiconvError: if ``torchrun`` started this process, or there is no such accelerator.
+    """
+
+    def __init__(self, workers: int = 0, accelerator: str = "cpu") -> None:
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            raise EquiconvError(
+                "torchrun started several processes, which would all do the same: add --engine torchrun"
+            )
+        super().__init__(workers, accelerator)
+        check_accelerator(accelerator)
+
+    def run(self, cells: Mapping[int, Any], work: Work, tell: Tell) -> None:
+        """Run cells; tell what happens."""
+        with _pool(min(self.workers, len(cells)), work, _cards(self.accelerator)) as (pool, messages):
             futures = {pool.submit(_run, cell, index): index for index, cell in cells.items()}
             pending: set[Future[Any]] = set(futures)
             while pending:
                 done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
-                yield from _drain(messages)
-                yield from (_settle(futures[future], future) for future in done)
+                _drain(messages, tell)
+                for future in done:
+                    tell(_settle(futures[future], future))
             pool.shutdown()  # workers hand over their last messages when they end
-            yield from _drain(messages)
+            _drain(messages, tell)
+
+
+def _cards(accelerator: str) -> list[str]:
+    """Return the GPUs, as ``CUDA_VISIBLE_DEVICES`` names them; none where the CPU computes."""
+    if accelerator == "cpu" or not torch.cuda.is_available():
+        return []
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return chosen.split(",") if chosen else [str(number) for number in range(torch.cuda.device_count())]
 
 
 def _settle(index: int, future: "Future[Any]") -> Done | Failed:
@@ -42,21 +78,24 @@ def _settle(index: int, future: "Future[Any]") -> Done | Failed:
         return failure(index, error)
 
 
-def _drain(messages: Any) -> Iterator[Progress]:
+def _drain(messages: Any, tell: Tell) -> None:
     while True:
         try:
-            yield Progress(*messages.get_nowait())
+            tell(Progress(*messages.get_nowait()))
         except queue.Empty:
             return
 
 
 @contextmanager
-def _pool(workers: int, work: Work) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
+def _pool(workers: int, work: Work, cards: list[str]) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
     """Start worker processes that end when this process lets go of a pipe, however it ends."""
     context = multiprocessing.get_context("spawn")
-    messages = context.Queue()
+    messages, places = context.Queue(), context.SimpleQueue()
+    for number in range(workers if cards else 0):
+        places.put(cards[number % len(cards)])
     watched, held = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(work, messages, watched))
+    arguments = work, messages, watched, places if cards else None
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=arguments)
     try:
         yield pool, messages
     finally:
@@ -64,6 +103,7 @@ def _pool(workers: int, work: Work) -> Iterator[tuple[ProcessPoolExecutor, Any]]
         pool.shutdown(cancel_futures=True)
         watched.close()
         messages.close()
+        places.close()
 
 
 # -- in the worker ---------------------------------------------------------------------------------------------------
@@ -71,7 +111,9 @@ def _pool(workers: int, work: Work) -> Iterator[tuple[ProcessPoolExecutor, Any]]
 _worker: dict[str, Any] = {}
 
 
-def _start_worker(work: Work, messages: Any, watched: Connection) -> None:
+def _start_worker(work: Work, messages: Any, watched: Connection, places: Any) -> None:
+    if places is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = places.get()  # read when CUDA starts, with the first cell
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's business
     threading.Thread(target=_end_with_parent, args=(watched,), daemon=True).start()
     _worker.update(work=work, messages=messages)

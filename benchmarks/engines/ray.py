@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks.engines.engine import Done, Engine, Event, Failed, Progress, Work, death, failure
+from benchmarks.engines.engine import Done, Engine, Event, Failed, Progress, Tell, Work, death, failure
 from equiconv import EquiconvError
 
 __all__ = ["Ray"]
@@ -13,21 +13,23 @@ __all__ = ["Ray"]
 class Ray(Engine):
     """Run cells as tasks of Ray: of the cluster that ``RAY_ADDRESS`` names, or of one that is started here and ended.
 
-    The machines of a cluster need equiconv, its benchmarks, and the folder of the results at the same path.
+    The machines of a cluster need equiconv, its benchmarks, and the folder of the results at the same path. A cell has
+    one core, and one GPU with ``"cuda"``; with ``"auto"`` it has none.
 
     Raises:
         EquiconvError: if Ray is not installed.
     """
 
-    def run(self, cells: Mapping[int, Any], work: Work) -> Iterator[Event]:
-        """Run cells; yield what happens."""
+    def run(self, cells: Mapping[int, Any], work: Work, tell: Tell) -> None:
+        """Run cells; tell what happens."""
         ray = _ray()
         started = not ray.is_initialized()
         if started:
             here = None if "RAY_ADDRESS" in os.environ else self.workers  # a cluster knows its own number
             ray.init(num_cpus=here, include_dashboard=False, log_to_driver=False)
         try:
-            yield from _events(ray, cells, work)
+            for event in _events(ray, cells, work, cards=int(self.accelerator == "cuda")):
+                tell(event)
         finally:
             if started:
                 ray.shutdown()
@@ -41,11 +43,11 @@ def _ray() -> Any:
     return ray
 
 
-def _events(ray: Any, cells: Mapping[int, Any], work: Work) -> Iterator[Event]:
+def _events(ray: Any, cells: Mapping[int, Any], work: Work, *, cards: int) -> Iterator[Event]:
     from ray.util.queue import Queue
 
     messages, shared = Queue(), ray.put(work)
-    task = ray.remote(num_cpus=1, max_retries=0)(_run)
+    task = ray.remote(num_cpus=1, num_gpus=cards, max_retries=0)(_run)
     pending = {task.remote(shared, cell, index, messages): index for index, cell in cells.items()}
     try:
         while pending:

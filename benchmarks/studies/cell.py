@@ -15,10 +15,10 @@ from benchmarks.networks import count_parameters
 from benchmarks.studies.row import Row
 from benchmarks.studies.study import Study
 from benchmarks.train import FORWARD_SHARE, Report, reproducible
-from benchmarks.training import Hardware, Task, fit
-from benchmarks.training.logs import open_logs
+from benchmarks.training import CPU, Hardware, Images, Task, fit
+from benchmarks.training.logs import LogFolder
 
-__all__ = ["LogFolder", "StudyCell", "as_tensor", "cost", "run_cell"]
+__all__ = ["StudyCell", "as_tensor", "cost", "run_cell"]
 
 BATCH = 256  # images that are tested at a time
 
@@ -41,19 +41,6 @@ class StudyCell:
         return self.row.key, self.seed
 
 
-@dataclass(frozen=True)
-class LogFolder:
-    """Say where the numbers of each epoch are written.
-
-    Args:
-        path: the folder of all runs.
-        kinds: besides a table, some of ``benchmarks.training.logs.LOGS``.
-    """
-
-    path: Path
-    kinds: tuple[str, ...] = ()
-
-
 def cost(cell: StudyCell, data: Dataset, study: Study) -> float:
     """Return the work of a cell, in training images that are seen once."""
     images = min(cell.row.samples or len(data.train_labels), len(data.train_labels))
@@ -66,6 +53,8 @@ def run_cell(
     *,
     data: Dataset,
     study: Study,
+    part: str = "test",
+    hardware: Hardware = CPU,
     scratch: Callable[[StudyCell], Path] | None = None,
     logs: LogFolder | None = None,
 ) -> dict[str, Any]:
@@ -74,13 +63,15 @@ def run_cell(
     Args:
         cell: the row and the seed.
         report: called with the work done since the last call.
-        data: the images; its test images may be a validation part.
+        data: the images.
         study: how to train.
+        part: what its test images are: ``"test"``, or ``"validation"`` if they were split off the training images.
+        hardware: where to train.
         scratch: tells the folder where the state is kept; None keeps nothing.
         logs: where the numbers of each epoch go; None writes none.
 
     Returns:
-        The loss of each epoch, the test error, the parameters; fit for JSON.
+        The loss of each epoch, the error on that part, the parameters; fit for JSON.
 
     Raises:
         FloatingPointError: if the loss is not finite.
@@ -89,15 +80,10 @@ def run_cell(
     with reproducible(cell.seed):
         net = row.network(study.channels, len(data.classes))
         images, labels = as_tensor(data.train_images, study.channels), torch.tensor(data.train_labels)
-        task = Task(
-            net,
-            images[: row.samples],
-            labels[: row.samples],
-            augment=augmentation(study.augment_of(row)),
-            seed=cell.seed,
-        )
-        written = open_logs(logs.path, f"equiconv-{study.name}", _run_name(cell), logs.kinds) if logs else ()
-        fabric = Hardware().fabric(recipe.precision)
+        shown = Images(images[: row.samples], labels[: row.samples])
+        task = Task(net, shown, augment=augmentation(study.augment_of(row)), seed=cell.seed)
+        fabric = hardware.fabric(recipe.precision)
+        written = logs.open(f"equiconv-{study.name}", _run_name(cell)) if logs and fabric.is_global_zero else ()
         history = fit(task, recipe, fabric, folder=scratch and scratch(cell), logs=written, report=report)
         tested = as_tensor(data.test_images, study.channels)
         wrong = (_predictions(net.eval(), tested, report) != torch.tensor(data.test_labels)).sum()
@@ -105,7 +91,7 @@ def run_cell(
         "group": cell.label,
         "seed": cell.seed,
         "parameters": count_parameters(net),
-        "error": {"test": int(wrong) / len(data.test_labels)},
+        "error": {part: int(wrong) / len(data.test_labels)},
         "losses": [epoch["loss"] for epoch in history],
         "seconds": sum(epoch["seconds"] for epoch in history),
     }
@@ -131,8 +117,8 @@ def as_tensor(images: Any, channels: int) -> Tensor:
 
 @torch.no_grad()
 def _predictions(net: nn.Module, images: Tensor, report: Report) -> Tensor:
-    found, kind = [], next(net.parameters()).dtype
+    found, like = [], next(net.parameters())
     for batch in images.split(BATCH):
-        found.append(net(float_batch(batch).to(kind)).argmax(1))
+        found.append(net(float_batch(batch).to(like)).argmax(1).cpu())
         report(FORWARD_SHARE * len(batch))
     return torch.cat(found)

@@ -10,14 +10,13 @@ from rich.console import Console
 
 from benchmarks.cells import CellStore, Outcome
 from benchmarks.data import Dataset, load
-from benchmarks.engines import ENGINES
 from benchmarks.files import write_json, write_text
-from benchmarks.studies.cell import LogFolder, StudyCell, cost, run_cell
+from benchmarks.studies.cell import StudyCell, cost, run_cell
 from benchmarks.studies.results import Results, joined, study_results
 from benchmarks.studies.study import STUDIES, Study, load_study
 from benchmarks.studies.table import markdown
-from benchmarks.sweep import check_workers, result_folder, sweep
-from benchmarks.training.logs import LOGS
+from benchmarks.sweep import add_engine_arguments, check_workers, result_folder, sweep
+from benchmarks.training.logs import LOGS, LogFolder
 from equiconv import EquiconvError
 
 __all__ = ["add_arguments", "run"]
@@ -40,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quick", action="store_true", help="a minute on the digits: a look, not a measurement")
     add("--join", nargs="+", type=Path, metavar="FILE", help="train nothing; put results.json of several runs together")
     add("--log", nargs="+", default=[], choices=LOGS, help="logs of each epoch, besides tables")
-    add("--engine", default="local", choices=ENGINES, help="where (default: %(default)s)")
-    add("--workers", type=int, default=0, help="processes (default: one on each core)")
+    add_engine_arguments(parser)
     add("--out", help="where to write (default: results/STUDY, or results/STUDY-SWEEP)")
 
 
@@ -59,8 +57,8 @@ def run(args: argparse.Namespace) -> None:
     else:
         data = _data(args, study)
         folder = _folder(args, study)
-        outcomes = _trained(study, data, args, folder, console)
         part = "test" if args.validation is None else "validation"
+        outcomes = _trained(study, data, part, args, folder, console)
         results = study_results(study, data.describe(), outcomes, _command(args), part=part, quick=args.quick)
     _write(folder, results, console)
     if results["failures"]:
@@ -107,25 +105,18 @@ def _command(args: argparse.Namespace) -> str:
     return shlex.join([*words, *["--set", *args.set] * bool(args.set), *["--quick"] * args.quick])
 
 
-def _trained(study: Study, data: Dataset, args: argparse.Namespace, folder: Path, console: Console) -> list[Outcome]:
+def _trained(
+    study: Study, data: Dataset, part: str, args: argparse.Namespace, folder: Path, console: Console
+) -> list[Outcome]:
     """Return what became of every cell; those of earlier runs are taken from the folder."""
-    store = CellStore(
-        folder / "cells", (data.fingerprint(), study.recipe, study.channels, sorted(study.augment.items()))
-    )
+    common = data.fingerprint(), study.recipe, study.channels, sorted(study.augment.items())
+    store = CellStore(folder / "cells", (part, *common))
     seeds = range(args.first_seed, args.first_seed + study.seeds)
     cells = [StudyCell(row, seed) for row in study.rows for seed in seeds]
     logs = LogFolder(folder / "logs", tuple(args.log))
-    work = partial(run_cell, data=data, study=study, scratch=store.scratch, logs=logs)
-    outcomes = sweep(
-        cells,
-        work,
-        store,
-        console,
-        cost=partial(cost, data=data, study=study),
-        engine=args.engine,
-        workers=args.workers,
-    )
-    return list(outcomes.values())
+    work = partial(run_cell, data=data, study=study, part=part, scratch=store.scratch, logs=logs)
+    chosen = {"engine": args.engine, "workers": args.workers, "accelerator": args.accelerator}
+    return list(sweep(cells, work, store, console, cost=partial(cost, data=data, study=study), **chosen).values())
 
 
 def _write(folder: Path, results: Results, console: Console) -> None:

@@ -43,7 +43,7 @@ def summarize(row: Row, results: Sequence[Mapping[str, Any]], cost: Mapping[str,
         results: of its cells that are done.
         cost: those of ``costs``.
     """
-    errors = [100 * result["error"]["test"] for result in results]
+    errors = [100 * error for result in results for error in result["error"].values()]
     return {
         "name": row.name,
         "line": row.line or row.name,

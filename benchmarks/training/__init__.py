@@ -1,8 +1,21 @@
 """The training engine: one loop for all studies."""
 
 from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.feed import Feed, Images, Streamed
 from benchmarks.training.fit import Task, fit
-from benchmarks.training.launch import Hardware
+from benchmarks.training.launch import CPU, Hardware
 from benchmarks.training.recipe import OPTIMIZERS, SCHEDULES, Recipe
 
-__all__ = ["OPTIMIZERS", "SCHEDULES", "Checkpoint", "Hardware", "Recipe", "Task", "fit"]
+__all__ = [
+    "CPU",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "Checkpoint",
+    "Feed",
+    "Hardware",
+    "Images",
+    "Recipe",
+    "Streamed",
+    "Task",
+    "fit",
+]

@@ -1,9 +1,8 @@
 """The loop that trains every network."""
 
-import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 
 from benchmarks.data import float_batch
 from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.feed import Feed, Share, seed_of
 from benchmarks.training.logs import Log
 from benchmarks.training.recipe import Recipe
 
@@ -38,8 +38,7 @@ class Task:
 
     Args:
         net: maps images to logits.
-        images: the training images, ``(N, C, H, W)``: in [0, 1], or integers from 0 to 255.
-        labels: their classes, ``(N,)``.
+        data: the training images.
         prepare: normalizes a batch in [0, 1]; whoever tests the network does the same.
         augment: changes a batch in [0, 1] before that.
         validate: returns numbers about the network after an epoch, by name.
@@ -47,8 +46,7 @@ class Task:
     """
 
     net: nn.Module
-    images: Tensor
-    labels: Tensor
+    data: Feed
     prepare: Callable[[Tensor], Tensor] = _same
     augment: Callable[[Tensor], Tensor] = _same
     validate: Callable[[nn.Module], Epoch] | None = None
@@ -67,12 +65,12 @@ class _Run:
 
     def state(self) -> dict[str, Any]:
         """Return what a run needs to go on."""
-        net, optimizer = _plain(self.net).state_dict(), self.optimizer.state_dict()
+        net, optimizer = self.net.state_dict(), self.optimizer.state_dict()  # with the names of a plain network
         return {"net": net, "optimizer": optimizer, "schedule": self.schedule.state_dict(), "history": self.history}
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
-        _plain(self.net).load_state_dict(state["net"])
+        self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.history = state["history"]
@@ -91,7 +89,8 @@ def fit(
 
     Everything random in an epoch follows from the seed, the epoch and the process, so that a run that was killed and
     resumed gives the same numbers, to the bit, as one that was not. On several processes each takes its share of every
-    batch; without batch statistics the losses are those of one process, up to rounding.
+    batch; without batch statistics the losses of images in memory are those of one process, up to rounding. Streams are
+    read in another order for every number of processes.
 
     Args:
         task: the network, the data, and what is done to them.
@@ -111,7 +110,7 @@ def fit(
     """
     checkpoint = None if folder is None else Checkpoint(folder / "last.pt", _identity(task, recipe, fabric))
     run = _start(task, recipe, fabric, checkpoint)
-    report(float(len(run.history) * len(task.labels)))
+    report(float(len(run.history) * task.data.count))
     for epoch in range(len(run.history), recipe.epochs):
         run.history.append(_epoch(run, task, recipe, epoch, report))
         if fabric.is_global_zero:
@@ -125,17 +124,19 @@ def fit(
 
 def _identity(task: Task, recipe: Recipe, fabric: Fabric) -> dict[str, object]:
     """Return what determines a run, fit for a checkpoint."""
-    data = hashlib.sha256()
-    for tensor in (task.images, task.labels):
-        data.update(tensor.cpu().contiguous().numpy().data)
-    return {"recipe": asdict(recipe), "seed": task.seed, "data": data.hexdigest(), "processes": fabric.world_size}
+    return {
+        "recipe": asdict(recipe),
+        "seed": task.seed,
+        "data": task.data.identity,
+        "processes": fabric.world_size,
+    }
 
 
 def _start(task: Task, recipe: Recipe, fabric: Fabric, checkpoint: Checkpoint | None) -> _Run:
     optimizer = recipe.make_optimizer(task.net.parameters())
     schedule = recipe.make_schedule(optimizer, _steps(task, recipe))
     net: Any = torch.compile(task.net) if recipe.compiled else task.net
-    ready: Any = fabric.setup(net, optimizer)
+    ready: Any = fabric.setup(net, optimizer)  # on several processes what they exchange is compiled with the network
     run = _Run(fabric, ready[0], ready[1], schedule)
     if checkpoint is not None and (state := checkpoint.load()) is not None:
         run.resume(state)
@@ -143,25 +144,20 @@ def _start(task: Task, recipe: Recipe, fabric: Fabric, checkpoint: Checkpoint | 
 
 
 def _steps(task: Task, recipe: Recipe) -> int:
-    return math.ceil(len(task.labels) / recipe.batch_size)
-
-
-def _plain(net: nn.Module) -> nn.Module:
-    """Return the module without what Fabric and ``torch.compile`` put around it."""
-    inner = getattr(net, "module", net)
-    return getattr(inner, "_orig_mod", inner)
+    return math.ceil(task.data.count / recipe.batch_size)
 
 
 def _epoch(run: _Run, task: Task, recipe: Recipe, epoch: int, report: Callable[[float], None]) -> Epoch:
     started, rate = time.monotonic(), float(run.schedule.get_last_lr()[0])
-    torch.manual_seed(_number(task.seed, epoch, run.fabric.global_rank))
+    rank, world = run.fabric.global_rank, run.fabric.world_size
+    torch.manual_seed(seed_of(task.seed, epoch, rank))
     run.net.train()
     total = torch.zeros((), device=run.fabric.device)
-    for batch in _batches(task, recipe, epoch):
-        total += _step(run, task, recipe, batch)
-        report(float(len(batch)))
+    for share in task.data.shares(recipe.batch_size, task.seed, epoch, rank=rank, world=world):
+        total += _step(run, task, recipe, share)
+        report(float(share.whole))
     everywhere: Any = run.fabric.all_reduce(total, reduce_op="sum")
-    loss = float(everywhere) / len(task.labels)
+    loss = float(everywhere) / task.data.count
     if not math.isfinite(loss):
         raise FloatingPointError(
             f"the loss became {loss} in epoch {epoch + 1}: a smaller learning rate, or more precision than "
@@ -174,37 +170,25 @@ def _epoch(run: _Run, task: Task, recipe: Recipe, epoch: int, report: Callable[[
     return numbers
 
 
-def _number(*parts: int) -> int:
-    """Return a seed that is made of several numbers."""
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])
-
-
-def _batches(task: Task, recipe: Recipe, epoch: int) -> Iterator[Tensor]:
-    """Yield the indices of the images of each step, the same on all processes."""
-    generator = torch.Generator().manual_seed(_number(task.seed, epoch))
-    yield from torch.randperm(len(task.labels), generator=generator).split(recipe.batch_size)
-
-
-def _step(run: _Run, task: Task, recipe: Recipe, batch: Tensor) -> Tensor:
+def _step(run: _Run, task: Task, recipe: Recipe, share: Share) -> Tensor:
     """Make one step of the optimizer; return the sum of the losses of the images that this process has seen."""
-    share = batch[run.fabric.global_rank :: run.fabric.world_size]
-    parts = [part for part in share.tensor_split(recipe.accumulate) if len(part)]
+    parts = min(recipe.accumulate, len(share.labels))
+    split = zip(share.images.tensor_split(parts), share.labels.tensor_split(parts), strict=True)
     total = torch.zeros((), device=run.fabric.device)
     run.optimizer.zero_grad()
-    for number, part in enumerate(parts or [batch[:1]], 1):  # a process without images takes one that does not count
-        with run.fabric.no_backward_sync(run.net, enabled=number < len(parts)):
-            logits = run.net(_images(run, task, recipe, part))
-            loss = F.cross_entropy(logits, task.labels[part].to(run.fabric.device), reduction="sum")
-            loss = loss if parts else 0 * loss
-            run.fabric.backward(loss * run.fabric.world_size / len(batch))  # processes are averaged
+    for number, (images, labels) in enumerate(split, 1):
+        with run.fabric.no_backward_sync(run.net, enabled=number < parts):
+            logits = run.net(_prepared(run, task, recipe, images))
+            loss = F.cross_entropy(logits, labels.to(run.fabric.device), reduction="sum")
+            run.fabric.backward(loss * run.fabric.world_size / share.whole)  # processes are averaged
         total += loss.detach()
     run.optimizer.step()
     run.schedule.step()
     return total
 
 
-def _images(run: _Run, task: Task, recipe: Recipe, part: Tensor) -> Tensor:
+def _prepared(run: _Run, task: Task, recipe: Recipe, images: Tensor) -> Tensor:
     """Return some training images as the network takes them."""
-    images = task.prepare(task.augment(float_batch(task.images[part].to(run.fabric.device))))
+    images = task.prepare(task.augment(float_batch(images.to(run.fabric.device))))
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     return images.contiguous(memory_format=layout)  # whatever that of the data is: it changes the rounding

@@ -1,12 +1,13 @@
 """Where a network is trained: on one device, or on several of one or more machines."""
 
+import os
 from dataclasses import dataclass
 
 from lightning_fabric import Fabric
 
 from benchmarks.training.memory import keep_memory
 
-__all__ = ["Hardware"]
+__all__ = ["CPU", "Hardware"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Hardware:
             precision: as of ``Recipe``.
         """
         keep_memory()
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
         several = self.devices * self.nodes > 1
         fabric = Fabric(
             accelerator=self.accelerator,
@@ -42,3 +44,6 @@ class Hardware:
         )
         fabric.launch()
         return fabric
+
+
+CPU = Hardware()

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.files import write_text
 from equiconv import EquiconvError
 
-__all__ = ["LOGS", "CSVLog", "Log", "TensorBoardLog", "WandbLog", "open_logs"]
+__all__ = ["LOGS", "CSVLog", "Log", "LogFolder", "TensorBoardLog", "WandbLog"]
 
 History = Sequence[Mapping[str, float]]
 
@@ -92,21 +92,31 @@ class WandbLog(Log):
 LOGS = ("tensorboard", "wandb")
 
 
-def open_logs(folder: Path, project: str, run: str, kinds: Sequence[str] = ()) -> tuple[Log, ...]:
-    """Return a table of a run, ``folder/run.csv``, and what else is wanted.
+@dataclass(frozen=True)
+class LogFolder:
+    """Say where the numbers of each epoch of many runs are written.
 
     Args:
-        folder: of all logs.
-        project: its name at Weights & Biases.
-        run: the name of the run, fit for a file.
-        kinds: some of ``LOGS``.
-
-    Raises:
-        EquiconvError: if what a log needs is not installed.
+        path: the folder, which gets a table of each run.
+        kinds: what else is wanted, some of ``LOGS``.
     """
-    logs: list[Log] = [CSVLog(folder / f"{run}.csv")]
-    if "tensorboard" in kinds:
-        logs.append(TensorBoardLog(folder / run))
-    if "wandb" in kinds:
-        logs.append(WandbLog(project, run))
-    return tuple(logs)
+
+    path: Path
+    kinds: tuple[str, ...] = ()
+
+    def open(self, project: str, run: str) -> tuple[Log, ...]:
+        """Return the logs of a run.
+
+        Args:
+            project: its name at Weights & Biases.
+            run: the name of the run, fit for a file.
+
+        Raises:
+            EquiconvError: if what a log needs is not installed.
+        """
+        logs: list[Log] = [CSVLog(self.path / f"{run}.csv")]
+        if "tensorboard" in self.kinds:
+            logs.append(TensorBoardLog(self.path / run))
+        if "wandb" in self.kinds:
+            logs.append(WandbLog(project, run))
+        return tuple(logs)
