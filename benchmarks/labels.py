@@ -14,15 +14,17 @@ from benchmarks.plots import INK
 __all__ = ["label_points", "scale", "short"]
 
 POINTS = 72  # those of an inch
-RINGS = (7, 14, 24, 36, 50, 66)  # gaps between a point and its name, in points
-ANGLES = (0, 180, 90, 270, 45, 135, 315, 225)  # directions of a name, in degrees
-NEAR = 12  # so far apart they need no line
+RINGS = (7, 14, 22, 32, 44, 58, 74, 92, 112)  # gaps between a point and its name, in points
+ANGLES = (0, 180, 90, 270, 45, 135, 315, 225, 20, 160, 200, 340, 70, 110, 250, 290)  # of a name, in degrees
+NEAR = 8  # so far apart they need no line
+GAP = 3  # between two names
 MARKER = 4  # half of what a marker takes
 TICKS = ((10, (1, 1.5, 2, 3, 4, 5, 7)), (500, (1, 2, 5)), (math.inf, (1,)))  # for ranges up to a factor
 
 
 def short(value: float, _: Any = None) -> str:
     """Return a number as a tick shows it, such as 500, 1.5 k or 20 M."""
+    value = float(f"{value:.6g}")  # 1 M where the tick is at 999999.9999
     for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if abs(value) >= factor:
             return f"{value / factor:g}{unit}"
@@ -66,7 +68,7 @@ def label_points(
         box = note.get_window_extent()
         places = [box.translated(dx, dy) for dx, dy in _offsets(box, unit)]
         place = min(places, key=lambda place: _cost(place, taken, axes.bbox))
-        taken.append(place)
+        taken.append(place.padded(GAP * unit))
         note.set_position(((place.x0 - box.x0) / unit, (place.y0 - box.y0) / unit))
         _join(axes, (x, y), place, unit)
 

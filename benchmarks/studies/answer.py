@@ -7,7 +7,7 @@ from benchmarks.pages import merged
 from benchmarks.summary import listed, near
 from benchmarks.text import millions
 
-__all__ = ["answer", "beaten", "error_text", "limits", "seeds_text", "spoken"]
+__all__ = ["answer", "beaten", "error_text", "limits", "seeds_text", "spoken", "value_text"]
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -57,6 +57,15 @@ def spoken(name: str) -> str:
     return name.replace("_", " ")
 
 
+def value_text(value: Any) -> str:
+    """Return the value of an option: counts with commas, flags as words, several values one after the other."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return " ".join(map(value_text, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def _comparable(results: Results) -> bool:
     """Tell whether the errors may be held against published ones: on test images, and not of a quick run."""
     return results["part"] == "test" and not results["quick"]
@@ -82,7 +91,7 @@ def _lines(results: Results, rows: Sequence[Row]) -> list[str]:
     lines = {name: [row for row in rows if row["line"] == name] for name in dict.fromkeys(row["line"] for row in rows)}
     best = {name: min(points, key=lambda row: row["error"]) for name, points in lines.items() if len(points) > 1}
     return [
-        f"{name}: lowest at {spoken(results['sweep']['varies'])} {row['value']}, {error_text(row)} % with "
+        f"{name}: lowest at {spoken(results['sweep']['varies'])} {value_text(row['value'])}, {error_text(row)} % with "
         f"{row['parameters']:,} parameters."
         for name, row in best.items()
     ]
@@ -97,11 +106,11 @@ def _agreement(results: Results, rows: Sequence[Row]) -> list[str]:
     text = []
     if told:
         text.append(
-            f"{len(told) - len(off)} of {len(told)} errors are within twice the standard deviation over the seeds of "
-            "the published ones."
+            f"{len(told) - len(off)} of {len(told)} errors differ from the published ones by no more than twice the "
+            "standard deviation over the seeds."
         )
     if off:
-        text.append(f"Farther off are {'; '.join(_distance(row) for row in off)}.")
+        text.append(f"Farther off {'is' if len(off) == 1 else 'are'} {'; '.join(_distance(row) for row in off)}.")
     if single:
         text.append(f"One seed has no spread to judge the distance to the published error by: {listed(single)}.")
     return text

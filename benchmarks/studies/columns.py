@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.studies.answer import error_text, spoken
+from benchmarks.studies.answer import error_text, spoken, value_text
 from benchmarks.table import Column
 from benchmarks.text import millions
 
@@ -67,4 +67,4 @@ def _published(rows: Sequence[Row], key: str, header: str, text: Callable[[float
 
 
 def _or_dash(value: Any) -> str:
-    return "-" if value is None else str(value)
+    return "-" if value is None else value_text(value)

@@ -68,7 +68,7 @@ def _errors(results: Results, rows: Sequence[Row]) -> Figure:
     means, bars = [row["error"] for row in rows], [row["std"] or 0 for row in rows]
     axes.errorbar(means, places - 0.12, xerr=bars, fmt="o", color=MEASURED, markersize=5, label="measured: mean")
     dots = [(error, place - 0.12) for place, errors in enumerate(cells) for error in errors]
-    axes.plot(*zip(*dots, strict=True), "o", color=INK, markersize=2, alpha=0.7, label="seeds")
+    axes.plot(*zip(*dots, strict=True), "o", color=INK, markersize=2, alpha=0.7, zorder=3, label="seeds")
     known = [(row["published"]["error"], place + 0.2) for place, row in enumerate(rows) if "error" in row["published"]]
     if known:
         axes.plot(*zip(*known, strict=True), "D", color=PUBLISHED, fillstyle="none", markersize=5, label="published")

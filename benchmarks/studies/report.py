@@ -1,11 +1,11 @@
 """The report of a study: one self-contained HTML page, and its plots as files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.pages import write_page
-from benchmarks.studies.answer import answer, beaten, limits, seeds_text, spoken
+from benchmarks.studies.answer import answer, beaten, limits, seeds_text, spoken, value_text
 from benchmarks.studies.columns import columns
 from benchmarks.studies.plots import draw
 from benchmarks.summary import listed
@@ -36,7 +36,7 @@ def write_report(folder: Path, results: Results) -> None:
         draw(results),
         results["runs"],
         **{key: value for key, value in results.items() if key != "runs"},
-        answer=answer(results),
+        answer=[_unbroken(sentence) for sentence in answer(results)],
         limits=limits(results),
         columns=columns(results),
         beaten=[row["name"] for row in results["rows"] if beaten(results, row)],
@@ -44,19 +44,13 @@ def write_report(folder: Path, results: Results) -> None:
         seeds=seeds_text(results["rows"]),
         training=_entries(_used(results["recipe"])),
         networks={row["name"]: _network(row) for row in results["rows"]},
-        exceptions=_exceptions(results["rows"]),
+        exceptions=_exceptions(results),
     )
 
 
 def _entries(values: Mapping[str, Any]) -> str:
     """Return the entries of a mapping as words: ``batch size 256, optimizer adam``."""
-    return ", ".join(f"{spoken(name)} {_text(value)}" for name, value in values.items())
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return " ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
+    return ", ".join(f"{spoken(name)} {value_text(value)}" for name, value in values.items())
 
 
 def _used(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,12 +66,18 @@ def _network(row: Row) -> str:
     return f"{row['model']} on {row['group']}" + (f"; {_entries(row['options'])}" if row["options"] else "")
 
 
-def _exceptions(rows: Sequence[Row]) -> dict[str, str]:
-    """Return what of the training is not as the recipe says, and the names of the rows of which this holds."""
+def _exceptions(results: Results) -> dict[str, str]:
+    """Return what of the training is not as the recipe says, besides what a sweep varies, and the names of the rows."""
+    varies = results["sweep"]["varies"] if results["sweep"] else None
     found: dict[str, list[str]] = {}
-    for row in rows:
-        images = {"training images": f"{row['samples']:,}"} if row["samples"] else {}
-        augmentation = {f"augmentation {name}": value for name, value in row["augment"].items()}
-        if own := _entries({**row["recipe"], **augmentation, **images}):
-            found.setdefault(own, []).append(row["name"])
-    return {own: listed(names) for own, names in found.items()}
+    for row in results["rows"]:
+        own = {**row["recipe"], **{f"augmentation {name}": value for name, value in row["augment"].items()}}
+        own |= {"samples": row["samples"]} if row["samples"] else {}
+        if text := _entries({name: value for name, value in own.items() if name != varies}):
+            found.setdefault(text, []).append(row["name"])
+    return {text: listed(names) for text, names in found.items()}
+
+
+def _unbroken(sentence: str) -> str:
+    """Return a sentence in which no line ends within a number and its unit."""
+    return sentence.replace(" ± ", "\u00a0±\u00a0").replace(" %", "\u00a0%")
