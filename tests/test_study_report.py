@@ -1,72 +1,17 @@
-"""The page of a study and its plots: what they must tell, and what they must not."""
+"""The page of a study: what it must tell, and what it must not."""
 
-import copy
 import re
 from html.parser import HTMLParser
 
 import pytest
-from matplotlib.figure import Figure
+from studied import PROVENANCE, SWEEP, TABLE, changed, results, row
 
-from benchmarks.labels import label_points, scale, short
 from benchmarks.pages import merged
 from benchmarks.studies.answer import answer, limits
 from benchmarks.studies.plots import draw
 from benchmarks.studies.report import write_report
 
-PROVENANCE = {
-    "equiconv": "0.1.0",
-    "commit": "a" * 40,
-    "python": "3.11.7",
-    "versions": {"torch": "2.13.0+cpu"},
-    "platform": "Linux x86_64",
-    "cpu": "a processor",
-    "cores": 2,
-}
-RECIPE = {"epochs": 3, "batch_size": 256, "optimizer": "adam", "momentum": 0.9, "schedule": "step", "every": 2}
-RECIPE |= {"gamma": 0.1, "lowest": 1e-5, "learning_rate": 0.01, "weight_decay": 1e-5}
-VOID = {"meta", "img", "br", "hr", "path", "use", "rect", "line", "circle"}
-
-
-def row(name, seeds, error=None, std=None, **other):
-    """Return a row of the results."""
-    made = {"name": name, "line": name, "value": None, "model": "cnn", "group": "P4", "options": {"width": 10}}
-    made |= {"recipe": {}, "augment": {}, "samples": None, "seeds": seeds, "error": error, "std": std, "published": {}}
-    return made | {"parameters": 24810, "macs": 11674000, "peak_memory": 2**20} | other
-
-
-def results(rows, **other):
-    """Return the results of a study with some rows."""
-    cells = [
-        {"group": each["name"], "seed": seed, "error": {"test": each["error"] / 100}, "losses": [1.0, 0.3, 0.01 * seed]}
-        for each in rows
-        for seed in range(1, each["seeds"] + 1)
-    ]
-    data = {"name": "rotmnist", "description": "Turned digits.", "classes": list("0123456789"), "size": 28}
-    data |= {"train": 12000, "test": 50000, "guessing_error": 0.888, "fingerprint": "c15c"}
-    made = {"study": "turned", "title": "Turned digits", "published_by": "Somebody, 5 seeds", "quick": False}
-    made |= {"part": "test", "sweep": None, "data": data, "recipe": RECIPE, "selection": "none: tested once"}
-    runs = [{"command": "python -m benchmarks study turned", "provenance": PROVENANCE}]
-    return made | {"rows": rows, "failures": [], "cells": cells, "runs": runs} | other
-
-
-TABLE = results(
-    [
-        row("Z2CNN", 2, 5.22, 0.05, group="Trivial", published={"error": 5.20, "parameters": 24810, "macs": 11.67e6}),
-        row("P4CNN", 2, 2.31, 0.02, published={"error": 2.23}, parameters=24000),
-        row("gc-P4CNN", 2, 1.70, 0.10, published={"error": 1.74, "parameters": 25000, "macs": 9e6}),
-        row("one seed", 1, 3.00, published={"error": 3.50}, recipe={"learning_rate": 0.5}),
-        row("untold", 2, 1.60, 0.20, group="P4M", parameters=8910, augment={"rotate": 180}),
-        row("undone", 0, published={"error": 9.99}),
-    ]
-)
-SWEEP = results(
-    [
-        row(f"{line}, {width}", 2, error / width**0.5, 0.1, line=line, value=width, parameters=100 * width**2)
-        for line, error in (("Z2CNN", 20), ("P4CNN", 9))
-        for width in (5, 10, 20)
-    ],
-    sweep={"name": "width", "title": "Error against parameters", "varies": "width"},
-)
+VOID = {"meta"}
 
 
 class Page(HTMLParser):
@@ -114,10 +59,6 @@ class Page(HTMLParser):
 def page(folder, content):
     write_report(folder, content)
     return Page((folder / "report.html").read_text())
-
-
-def changed(content, **other):
-    return copy.deepcopy(content) | other
 
 
 # -- the page --------------------------------------------------------------------------------------------------------
@@ -172,10 +113,13 @@ def test_a_whole_run_has_no_notice(tmp_path):
     found = page(tmp_path, TABLE)
     assert "notice" not in [each.get("class") for _, each in found.tags]
     assert "Runs that failed" not in found.text
+    assert "on rotmnist, 1 to 2 seeds each, beside what was published (Somebody, 5 seeds)." in found.text
 
 
 def test_failures_are_told(tmp_path):
     found = page(tmp_path, changed(TABLE, failures=[{"row": "undone", "seed": 2, "reason": "the loss became nan"}]))
+    assert ("a", {"href": "#failures"}) in found.tags
+    assert ("h2", {"id": "failures"}) in found.tags
     assert "1 run failed and is not part of the numbers" in found.text
     assert "undone, seed 2: the loss became nan" in found.text
 
@@ -296,76 +240,3 @@ def test_a_sweep_over_the_training_images(tmp_path):
     assert "Z2CNN, 5: samples 500." not in text
     assert "trained alike" not in text
     assert "training images" in (tmp_path / "turned_images.svg").read_text()
-
-
-# -- the plots -------------------------------------------------------------------------------------------------------
-
-
-def drawn(content):
-    """Return the words in each plot, by name; they are comments in the SVG."""
-    return {plot.name: re.findall(r"<!-- (.*?) -->", plot.svg) for plot in draw(content)}
-
-
-def test_the_plots_show_rows_with_a_result_only():
-    for name, words in drawn(TABLE).items():
-        assert {"P4CNN", "untold"} <= set(words), name
-        assert "undone" not in words, name
-    assert "published" in drawn(TABLE)["turned_errors"]
-    assert "published" not in drawn(results([row("P4CNN", 2, 2.0, 0.1)]))["turned_errors"]
-    assert {"Z2CNN", "P4CNN", "parameters", "test error (%)"} <= set(drawn(SWEEP)["turned_width"])
-    assert "validation error (%)" in drawn(changed(SWEEP, part="validation"))["turned_width"]
-
-
-def test_plots_do_not_change_and_have_no_colors_of_the_page():
-    first, again = draw(TABLE), draw(copy.deepcopy(TABLE))
-    assert first == again
-    for plot in first:
-        assert "currentColor" in plot.svg
-        assert "#102030" not in plot.svg
-        assert "#000000" not in plot.svg
-
-
-def figure_of(values):
-    figure = Figure(layout="constrained")
-    axes = figure.subplots()
-    axes.plot(values, values, "o")
-    return figure, axes
-
-
-def test_names_do_not_cover_each_other():
-    figure, axes = figure_of([1, 2])
-    points = [(1.9 + 0.01 * index, 1.9 + 0.005 * (index % 3), 0.01) for index in range(12)]
-    label_points(figure, axes, points, [f"a long name {index}" for index in range(12)])
-    figure.draw_without_rendering()
-    boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
-    assert len(boxes) == 12
-    for index, box in enumerate(boxes):
-        assert box.count_overlaps(boxes[index + 1 :]) == 0
-        assert box.x0 >= axes.bbox.x0
-        assert box.x1 <= axes.bbox.x1
-
-
-@pytest.mark.parametrize(
-    ("values", "kind", "ticks"),
-    [
-        ([1.7, 5.2], "log", {"2", "3", "4", "5"}),
-        ([3400, 260000], "log", {"5 k", "10 k", "20 k", "50 k", "100 k", "200 k"}),
-        ([1e-4, 1.0], "log", {"0.001", "0.01", "0.1"}),
-        ([2.0, 3.0], "linear", {"2", "2.2", "2.4"}),
-        ([0.0, 3.0], "linear", {"0", "1", "2"}),
-    ],
-)
-def test_axes_are_logarithmic_where_that_helps(values, kind, ticks):
-    figure, axes = figure_of(values)
-    scale(axes, "x", values)
-    figure.draw_without_rendering()
-    assert (axes.get_xscale(), axes.get_yscale()) == (kind, "linear")
-    low, high = axes.get_xlim()
-    shown = {tick.label1.get_text() for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high}
-    assert ticks <= shown
-
-
-def test_numbers_of_ticks_are_short():
-    assert [short(value) for value in (0.5, 500, 1500, 999999.99999, 2e7, 3e9)] == [
-        *("0.5", "500", "1.5 k", "1 M", "20 M", "3 G"),
-    ]
