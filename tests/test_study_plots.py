@@ -93,3 +93,17 @@ def test_numbers_of_ticks_are_short():
     assert [short(value) for value in (0.5, 500, 1500, 999999.99999, 2e7, 3e9)] == [
         *("0.5", "500", "1.5 k", "1 M", "20 M", "3 G"),
     ]
+
+
+def test_a_name_is_beside_its_point():
+    figure, axes = figure_of([1, 2])
+    points = [(1.5, 1.5, 0), (1.44, 1.5, 0), (1.56, 1.5, 0)]
+    label_points(figure, axes, points, ["a long name", "left", "right"])
+    figure.draw_without_rendering()
+    above, left, right = (text.get_window_extent() for text in axes.texts)
+    places = axes.transData.transform([point[:2] for point in points])
+    gap = 7 * figure.dpi / 72
+    assert above.y0 - places[0, 1] == pytest.approx(gap, abs=0.5)
+    assert (above.x0 + above.x1) / 2 == pytest.approx(places[0, 0], abs=0.5)
+    assert places[1, 0] - left.x1 == pytest.approx(gap, abs=0.5)
+    assert right.x0 - places[2, 0] == pytest.approx(gap, abs=0.5)

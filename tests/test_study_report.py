@@ -217,6 +217,7 @@ def test_limits_that_do_not_hold_are_not_told():
     source = PROVENANCE | {"versions": {"torch": "2.13.0+cu130"}}
     runs = [{"command": "x", "provenance": source}]
     assert limits(results([row("a", 12, 2.0, 0.1), row("b", 12, 2.0, 0.1)], runs=runs)) == []
+    assert limits(results([row("a", 12, 2.0, 0.1)], runs=[])) == []
 
 
 def test_the_answer_of_a_sweep_has_a_sentence_for_each_line(tmp_path):

@@ -159,7 +159,8 @@ def _of_recipes(results: Results, rows: Sequence[Row]) -> list[str]:
 def _of_runs(results: Results) -> list[str]:
     sources = merged(results["runs"])
     versions = [source["provenance"]["versions"].get("torch", "") for source in sources]
-    text = ["Trained on CPUs; other devices round otherwise."] if all(v.endswith("+cpu") for v in versions) else []
+    on_cpu = bool(versions) and all(version.endswith("+cpu") for version in versions)
+    text = ["Trained on CPUs; other devices round otherwise."] if on_cpu else []
     if len(sources) > 1:
         text.append(f"The runs are from {len(sources)} combinations of commit, versions and machine (see below).")
     return text
