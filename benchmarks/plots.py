@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks.data.moves import CONDITIONS
 from benchmarks.summary import Row
 
-__all__ = ["COLORS", "INK", "MARKERS", "PLOTS", "STYLE", "draw", "svg"]
+__all__ = ["COLORS", "INK", "MARKERS", "PLOTS", "STYLE", "draw", "legend", "series", "svg"]
 
 INK = "#102030"  # a color of its own, so that a page can put its text color in its place
 COLORS = ("#8c8c8c", "#3b82d6", "#12a594", "#d97706", "#d6489a", "#8b5cf6", "#e5484d", "#65a30d", "#a16207", "#0891b2")
@@ -29,10 +29,14 @@ STYLE: Any = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
-PLOTS = {
-    "accuracy_rotation": "Accuracy against the angle by which the test images are turned (degrees)",
-    "accuracy_hue": "Accuracy against the hue shift of the test images (degrees, in HSV)",
-    "error_macs": "Test error against the cost of the network",
+BANDS = "Bands: standard deviation over the seeds."
+PLOTS = {  # the title and how to read it
+    "accuracy_rotation": ("Accuracy against the angle by which the test images are turned (degrees)", BANDS),
+    "accuracy_hue": ("Accuracy against the hue shift of the test images (degrees, in HSV)", BANDS),
+    "error_macs": (
+        "Test error against the cost of the network",
+        "One panel a condition; bars: standard deviation over the seeds.",
+    ),
 }
 
 
@@ -55,13 +59,13 @@ def _curves(rows: Sequence[Row], what: str, label: str, tick: int) -> Figure:
             points[360] = points[0]  # the same image
             mean = [100 * value["mean"] for value in points.values()]
             std = [100 * (value["std"] or 0) for value in points.values()]
-            style = _style(index, row["group"])
+            style = series(index, row["group"])
             axes.plot(list(points), mean, linewidth=1.5, markersize=3.5, **style)
             low, high = ([m + sign * s for m, s in zip(mean, std, strict=True)] for sign in (-1, 1))
             axes.fill_between(list(points), low, high, color=style["color"], alpha=0.15, linewidth=0)
         axes.set(xlabel=label, ylabel="accuracy (%)", xticks=range(0, 361, tick), xlim=(0, 360), ylim=(0, 102))
         axes.grid(alpha=0.2, color=INK)
-        _legend(figure, axes, rows)
+        legend(figure, axes)
     return figure
 
 
@@ -74,24 +78,26 @@ def _costs(rows: Sequence[Row]) -> Figure:
                 error = row["error"][condition]
                 spread = 100 * (error["std"] or 0)
                 axes.errorbar(
-                    row["macs"] / 1e6, 100 * error["mean"], yerr=spread, linestyle="none", **_style(index, row["group"])
+                    row["macs"] / 1e6, 100 * error["mean"], yerr=spread, linestyle="none", **series(index, row["group"])
                 )
             axes.set(title=condition, xscale="log")
             axes.set_ylim(bottom=0)
             axes.grid(alpha=0.2, color=INK)
         figure.supxlabel("million MACs an image (log scale)", fontsize=10, color=INK)
         figure.supylabel("test error (%)", fontsize=10, color=INK)
-        _legend(figure, panels[0, 0], rows)
+        legend(figure, panels[0, 0])
     return figure
 
 
-def _style(index: int, label: str) -> dict[str, Any]:
+def series(index: int, label: str) -> dict[str, Any]:
+    """Return color, marker and label of a series, as arguments of matplotlib."""
     return {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)], "label": label}
 
 
-def _legend(figure: Figure, axes: Axes, rows: Sequence[Row]) -> None:
+def legend(figure: Figure, axes: Axes) -> None:
+    """Put the legend of some axes above a figure."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(3, len(rows)), frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(3, len(labels)), frameon=False, fontsize=9)
 
 
 def svg(figure: Figure, name: str) -> str:

@@ -5,21 +5,19 @@ import io
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import torch
-from markupsafe import Markup
 from PIL import Image
 
 from benchmarks.data import Dataset, float_batch
 from benchmarks.data.moves import CONDITIONS, moved
 from benchmarks.files import write_json, write_text
+from benchmarks.pages import Plot, write_page
 from benchmarks.plots import PLOTS, draw
 from benchmarks.table import COLUMNS, markdown_table
 
 __all__ = ["write_report"]
 
-TEMPLATES = Path(__file__).parent / "templates"
 EXAMPLES = 10
 
 
@@ -32,33 +30,11 @@ def write_report(folder: Path, results: dict[str, Any], data: Dataset) -> None:
         data: the data set, for the example images.
     """
     rows = results["summary"]
-    plots = draw(rows)
-    for name, svg in plots.items():
-        write_text(folder / f"{name}.svg", _standalone(svg))
+    plots = [Plot(name, *PLOTS[name], svg) for name, svg in draw(rows).items()]
+    examples = {name: _strip(data, index) for index, name in enumerate(CONDITIONS)}
     write_text(folder / "table.md", markdown_table(rows))
-    write_text(folder / "report.html", _page(results, plots, data))
+    write_page(folder, "compare.html.j2", plots, [results], **results, columns=COLUMNS, examples=examples)
     write_json(folder / "results.json", results)
-
-
-def _standalone(svg: str) -> str:
-    """Return a plot that is legible by itself: dark on white."""
-    return svg.replace("<svg ", '<svg style="color: #102030; background: white" ', 1)
-
-
-def _page(results: dict[str, Any], plots: dict[str, str], data: Dataset) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
-        **results,
-        columns=COLUMNS,
-        plots=[(PLOTS[name], Markup(svg)) for name, svg in plots.items()],
-        examples={name: _strip(data, index) for index, name in enumerate(CONDITIONS)},
-    )
 
 
 def _strip(data: Dataset, condition: int) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from benchmarks.data.moves import CONDITIONS, Move, moved
 from benchmarks.groups import NamedGroup
 from equiconv import Group
 
-__all__ = ["Row", "answer", "checks", "contains", "error_text", "percent", "summarize"]
+__all__ = ["Row", "answer", "checks", "contains", "error_text", "listed", "near", "percent", "summarize"]
 
 Row = dict[str, Any]
 Result = dict[str, Any]
@@ -102,7 +102,7 @@ def _winner(rows: Sequence[Row], condition: str) -> str:
     text = f"{WHERE[condition]}, {best['group']} has the lowest test error: {error_text(best, condition)} %"
     if ties:
         distance = "equal" if best["error"][condition]["std"] is None else "within the spread"
-        text += f"; {_listed([row['group'] for row in ties])} {'is' if len(ties) == 1 else 'are'} {distance}"
+        text += f"; {listed([row['group'] for row in ties])} {'is' if len(ties) == 1 else 'are'} {distance}"
     trivial = next((row for row in rows if row["order"] == 1), None)
     if trivial is not None and trivial is not best and trivial not in ties:
         text += f"; {trivial['group']}, with no symmetry, has {error_text(trivial, condition)} %"
@@ -112,10 +112,11 @@ def _winner(rows: Sequence[Row], condition: str) -> str:
 def _best(rows: Sequence[Row], condition: str) -> tuple[Row, list[Row]]:
     """Return the row of lowest error, and the others whose distance is within the standard deviations of both."""
     best = min(rows, key=lambda row: row["error"][condition]["mean"])
-    return best, [row for row in rows if row is not best and _near(row["error"][condition], best["error"][condition])]
+    return best, [row for row in rows if row is not best and near(row["error"][condition], best["error"][condition])]
 
 
-def _near(a: dict[str, float | None], b: dict[str, float | None]) -> bool:
+def near(a: Mapping[str, float | None], b: Mapping[str, float | None]) -> bool:
+    """Tell whether two means differ by no more than both standard deviations; without these, whether they are equal."""
     if a["std"] is None or b["std"] is None:
         return a["mean"] == b["mean"]
     return abs((a["mean"] or 0) - (b["mean"] or 0)) <= math.hypot(a["std"], b["std"])
@@ -139,9 +140,10 @@ def _upright_advice(rows: Sequence[Row]) -> str:
     start = "If they will always look like the training images, "
     if any(row["order"] == 1 for row in fit):
         return f"{start}none of these symmetries lowers the error by more than the spread."
-    names = _listed([row["group"] for row in fit])
+    names = listed([row["group"] for row in fit])
     return f"{start}{names} {'does' if len(fit) == 1 else 'do'} best."
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names as words: ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

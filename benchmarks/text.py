@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 
-__all__ = ["markdown", "ratio", "share"]
+__all__ = ["markdown", "millions", "ratio", "share"]
 
 
 def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
     """Return a table in Markdown; the first columns, so many as ``words``, are aligned left, the others right."""
     line = ["---"] * words + ["--:"] * (len(headers) - words)
     return "".join(f"| {' | '.join(cells).replace('*', chr(92) + '*')} |\n" for cells in (headers, line, *rows))
+
+
+def millions(count: float) -> str:
+    """Return a count in millions."""
+    return f"{count / 1e6:.2f} M"
 
 
 def ratio(reference: float, value: float) -> str:

@@ -1,0 +1,70 @@
+"""The columns of the table of a study, for its page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.studies.answer import error_text, spoken, value_text
+from benchmarks.table import Column
+from benchmarks.text import millions
+
+__all__ = ["columns"]
+
+Results = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+
+def columns(results: Results) -> list[Column]:
+    """Return the columns of the table; those of published numbers only where there are some.
+
+    Args:
+        results: the content of ``results.json``.
+    """
+    rows = results["rows"]
+    return [
+        Column("network", "The name of the row.", lambda row: row["name"]),
+        Column("group", "The symmetry of the network; of a hybrid, that of each part.", lambda row: row["group"]),
+        *_varied(results["sweep"], rows),
+        Column(
+            f"{results['part']} error (%)",
+            f"Share of the {results['part']} images that are classified wrongly: mean over the seeds ± standard "
+            "deviation.",
+            error_text,
+        ),
+        *_published(rows, "error", "published error (%)", lambda value: f"{value:.2f}"),
+        Column("seeds", "Trained networks whose error is known.", lambda row: str(row["seeds"])),
+        Column("parameters", "Trainable parameters.", lambda row: f"{row['parameters']:,}"),
+        *_published(rows, "parameters", "published parameters", lambda value: f"{value:,.0f}"),
+        Column(
+            "MACs", "Multiply-accumulate operations of one image's forward pass.", lambda row: millions(row["macs"])
+        ),
+        *_published(rows, "macs", "published MACs", millions),
+        Column(
+            "memory at batch 2",
+            "Peak memory of a training step with two images: parameters, activations and gradients that are alive at "
+            "once, counted from the tensors.",
+            lambda row: f"{row['peak_memory'] / 2**20:.2f} MiB",
+        ),
+    ]
+
+
+def _varied(sweep: Mapping[str, Any] | None, rows: Sequence[Row]) -> list[Column]:
+    """Return the column of what a sweep varies; of a table, that of the width if a row has one."""
+    if sweep:
+        return [Column(spoken(sweep["varies"]), "What the sweep varies.", lambda row: _or_dash(row["value"]))]
+    if any("width" in row["options"] for row in rows):
+        return [Column("width", "The width of the network.", lambda row: _or_dash(row["options"].get("width")))]
+    return []
+
+
+def _published(rows: Sequence[Row], key: str, header: str, text: Callable[[float], str]) -> list[Column]:
+    if not any(key in row["published"] for row in rows):
+        return []
+
+    def cell(row: Row) -> str:
+        return text(row["published"][key]) if key in row["published"] else "-"
+
+    return [Column(header, "As it was published.", cell)]
+
+
+def _or_dash(value: Any) -> str:
+    return "-" if value is None else value_text(value)

@@ -1,0 +1,148 @@
+"""The plots of a study, as SVG."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from benchmarks.labels import label_points, scale
+from benchmarks.pages import Plot
+from benchmarks.plots import COLORS, INK, STYLE, legend, series, svg
+
+__all__ = ["draw"]
+
+Results = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+MEASURED, PUBLISHED = COLORS[1], COLORS[3]
+DASHES = ("-", "--", ":", "-.")  # a new one when all colors are taken
+BARS = "Bars: standard deviation over the seeds."
+COSTS = {
+    "parameters": ("the number of parameters", "parameters"),
+    "macs": ("multiplications", "multiply-accumulate operations an image"),
+}
+
+
+def draw(results: Results) -> list[Plot]:
+    """Return the plots of what was measured, with a transparent background and ``currentColor`` for lines and text.
+
+    Args:
+        results: the content of ``results.json``.
+
+    Returns:
+        Of a table: the errors, the errors against parameters and against multiplications, the losses. Of a sweep: the
+        errors against parameters or training images.
+    """
+    rows = [row for row in results["rows"] if row["error"] is not None]
+    if not rows:
+        return []
+    with mpl.rc_context(STYLE):
+        return [_sweep(results, rows)] if results["sweep"] else _table(results, rows)
+
+
+def _table(results: Results, rows: Sequence[Row]) -> list[Plot]:
+    part = results["part"].capitalize()
+    plots = [_plot(results, "errors", f"{part} error, row by row", f"Dots: seeds. {BARS}", _errors(results, rows))]
+    for cost, (words, _) in COSTS.items():
+        plots.append(
+            _plot(results, f"error_{cost}", f"{part} error against {words}", BARS, _costs(results, rows, cost))
+        )
+    losses = _losses(results, rows)
+    return [*plots, _plot(results, "losses", "Training loss after each epoch", "Means over the seeds.", losses)]
+
+
+def _plot(results: Results, name: str, title: str, note: str, figure: Figure) -> Plot:
+    """Return a plot; its name begins with that of the study, so that plots of several can lie in one folder."""
+    full = f"{results['study']}_{name}"
+    return Plot(full, title, note, svg(figure, full))
+
+
+def _errors(results: Results, rows: Sequence[Row]) -> Figure:
+    """Draw a line for each row, from the top: the seeds and their mean, and the published error below them."""
+    figure = Figure(figsize=(5.2, 1.3 + 0.34 * len(rows)), layout="constrained")
+    axes, places = figure.subplots(), np.arange(len(rows))
+    cells = [_errors_of(results, row) for row in rows]
+    means, bars = [row["error"] for row in rows], [row["std"] or 0 for row in rows]
+    axes.errorbar(means, places - 0.12, xerr=bars, fmt="o", color=MEASURED, markersize=5, label="measured: mean")
+    dots = [(error, place - 0.12) for place, errors in enumerate(cells) for error in errors]
+    axes.plot(*zip(*dots, strict=True), "o", color=INK, markersize=2, alpha=0.7, zorder=3, label="seeds")
+    known = [(row["published"]["error"], place + 0.2) for place, row in enumerate(rows) if "error" in row["published"]]
+    if known:
+        axes.plot(*zip(*known, strict=True), "D", color=PUBLISHED, fillstyle="none", markersize=5, label="published")
+    axes.set(yticks=places, yticklabels=[row["name"] for row in rows], xlabel=f"{results['part']} error (%)")
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    scale(axes, "x", [error for error, _ in dots + known])
+    axes.grid(alpha=0.2, color=INK)
+    legend(figure, axes)
+    return figure
+
+
+def _errors_of(results: Results, row: Row) -> list[float]:
+    """Return the errors of the seeds of a row, in percent."""
+    cells = [cell for cell in results["cells"] if cell["group"] == row["name"]]
+    return [100 * error for cell in cells for error in cell["error"].values()]
+
+
+def _costs(results: Results, rows: Sequence[Row], cost: str) -> Figure:
+    """Draw a point for each row, with its name; a color for each group."""
+    figure = Figure(figsize=(5.2, 4.4), layout="constrained")
+    axes = figure.subplots()
+    points = [(row[cost], row["error"], row["std"] or 0) for row in rows]
+    for index, group in enumerate(dict.fromkeys(row["group"] for row in rows)):
+        chosen = [point for point, row in zip(points, rows, strict=True) if row["group"] == group]
+        x, y, bars = zip(*chosen, strict=True)
+        axes.errorbar(x, y, yerr=bars, linestyle="none", markersize=5, **series(index, group))
+    axes.set(xlabel=COSTS[cost][1], ylabel=f"{results['part']} error (%)")
+    axes.margins(0.12)
+    for which, values in zip("xy", zip(*points, strict=True), strict=False):
+        scale(axes, which, values)
+    axes.grid(alpha=0.2, color=INK)
+    legend(figure, axes)
+    label_points(figure, axes, points, [row["name"] for row in rows])
+    return figure
+
+
+def _losses(results: Results, rows: Sequence[Row]) -> Figure:
+    figure = Figure(figsize=(5.2, 4.4), layout="constrained")
+    axes = figure.subplots()
+    for index, row in enumerate(rows):
+        seeds = [cell["losses"] for cell in results["cells"] if cell["group"] == row["name"]]
+        losses = np.mean(seeds, axis=0)
+        style = series(index, row["name"]) | {"linestyle": DASHES[index // len(COLORS) % len(DASHES)]}
+        every = max(1, len(losses) // 8)
+        axes.plot(range(1, len(losses) + 1), losses, linewidth=1.2, markersize=3.5, markevery=every, **style)
+    axes.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.2, color=INK)
+    legend(figure, axes)
+    return figure
+
+
+def _sweep(results: Results, rows: Sequence[Row]) -> Plot:
+    """Draw a line through the points of each line of the sweep, with its spread."""
+    sweep = results["sweep"]
+    figure = Figure(figsize=(5.2, 4.4), layout="constrained")
+    axes = figure.subplots()
+    points = [(row["line"], _place(results, row), row["error"], row["std"] or 0) for row in rows]
+    for index, line in enumerate(dict.fromkeys(row["line"] for row in rows)):
+        x, error, std = np.array(sorted(point[1:] for point in points if point[0] == line)).T
+        style = series(index, line)
+        axes.plot(x, error, linewidth=1.5, markersize=4, **style)
+        axes.fill_between(x, error - std, error + std, color=style["color"], alpha=0.15, linewidth=0)
+    label = "training images" if sweep["varies"] == "samples" else "parameters"
+    axes.set(xlabel=label, ylabel=f"{results['part']} error (%)")
+    scale(axes, "x", [point[1] for point in points])
+    scale(axes, "y", [point[2] for point in points])
+    axes.grid(alpha=0.2, color=INK)
+    legend(figure, axes)
+    return _plot(results, sweep["name"], sweep["title"], "Bands: standard deviation over the seeds.", figure)
+
+
+def _place(results: Results, row: Row) -> int:
+    """Return where the point of a row is: its training images, or its parameters."""
+    if results["sweep"]["varies"] == "samples":
+        return row["samples"] or results["data"]["train"]
+    return row["parameters"]
