@@ -12,6 +12,7 @@ from benchmarks.cells import CellStore, Outcome
 from benchmarks.data import Dataset, load
 from benchmarks.files import write_json, write_text
 from benchmarks.studies.cell import StudyCell, cost, run_cell
+from benchmarks.studies.report import write_report
 from benchmarks.studies.results import Results, joined, study_results
 from benchmarks.studies.study import STUDIES, Study, load_study
 from benchmarks.studies.table import markdown
@@ -123,5 +124,6 @@ def _write(folder: Path, results: Results, console: Console) -> None:
     """Write the results, and show the table."""
     write_json(folder / "results.json", results)
     write_text(folder / "table.md", markdown(results["rows"]))
+    write_report(folder, results)
     console.print(markdown(results["rows"]), markup=False, highlight=False)
-    console.print(f"written to {folder}", highlight=False, soft_wrap=True)
+    console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)

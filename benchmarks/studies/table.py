@@ -9,6 +9,7 @@ from benchmarks.networks import count_parameters
 from benchmarks.studies.row import Row
 from benchmarks.studies.study import Study
 from benchmarks.text import markdown as table
+from benchmarks.text import millions
 
 __all__ = ["costs", "markdown", "summarize"]
 
@@ -73,7 +74,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         *(row["name"], row["group"], str(row["options"].get("width", "-")), _error(row)),
         f"{published['error']:.2f} %" if "error" in published else "-",
         *(f"{row['parameters']:,}", f"{published['parameters']:,}" if "parameters" in published else "-"),
-        *(_millions(row["macs"]), _millions(published["macs"]) if "macs" in published else "-"),
+        *(millions(row["macs"]), millions(published["macs"]) if "macs" in published else "-"),
         f"{row['peak_memory'] / 2**20:.2f} MiB",
     ]
 
@@ -83,7 +84,3 @@ def _error(row: Mapping[str, Any]) -> str:
         return "-"
     spread = "" if row["std"] is None else f" ± {row['std']:.2f}"
     return f"{row['error']:.2f}{spread} % ({row['seeds']})"
-
-
-def _millions(count: float) -> str:
-    return f"{count / 1e6:.2f} M"
