@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cells import CellStore, run_cells
-from benchmarks.engines import ENGINES, local
+from benchmarks.engines import ENGINES, local, ray
 from equiconv import EquiconvError
 
 ROOT = Path(__file__).parent.parent
@@ -129,6 +129,32 @@ def test_gpus_are_those_that_the_user_chose(monkeypatch):
     assert local._cards("cpu") == []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
     assert local._cards("cuda") == ["5"]
+
+
+class Cluster:
+    """What Ray is asked on a cluster with some GPUs."""
+
+    def __init__(self, gpus):
+        self.gpus = gpus
+
+    def cluster_resources(self):
+        return {"CPU": 8.0, "GPU": self.gpus} if self.gpus else {"CPU": 8.0}
+
+    def put(self, work):
+        return work
+
+    def remote(self, **options):
+        raise LookupError(options)
+
+
+def test_a_cell_on_ray_has_a_gpu_if_there_are_some(monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    monkeypatch.setattr("ray.util.queue.Queue", list)
+    for accelerator, gpus in (("cuda", 1), ("auto", 0), ("cpu", 0)):
+        with pytest.raises(LookupError, match=f"'num_gpus': {gpus}"):
+            list(ray._events(Cluster(2.0), {}, work, ray._cards(Cluster(2.0), accelerator)))
+    with pytest.raises(EquiconvError, match="--accelerator cuda needs a GPU that Ray finds"):
+        ray._cards(Cluster(0), "cuda")
 
 
 def test_accelerators_that_are_not_there(monkeypatch):

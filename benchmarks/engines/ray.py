@@ -17,7 +17,7 @@ class Ray(Engine):
     one core, and one GPU with ``"cuda"``; with ``"auto"`` it has none.
 
     Raises:
-        EquiconvError: if Ray is not installed.
+        EquiconvError: if Ray is not installed, or a GPU is asked for and it has none.
     """
 
     def run(self, cells: Mapping[int, Any], work: Work, tell: Tell) -> None:
@@ -28,7 +28,7 @@ class Ray(Engine):
             here = None if "RAY_ADDRESS" in os.environ else self.workers  # a cluster knows its own number
             ray.init(num_cpus=here, include_dashboard=False, log_to_driver=False)
         try:
-            for event in _events(ray, cells, work, cards=int(self.accelerator == "cuda")):
+            for event in _events(ray, cells, work, _cards(ray, self.accelerator)):
                 tell(event)
         finally:
             if started:
@@ -43,7 +43,16 @@ def _ray() -> Any:
     return ray
 
 
-def _events(ray: Any, cells: Mapping[int, Any], work: Work, *, cards: int) -> Iterator[Event]:
+def _cards(ray: Any, accelerator: str) -> int:
+    """Return the number of GPUs of a cell."""
+    if accelerator != "cuda":
+        return 0
+    if not ray.cluster_resources().get("GPU"):  # it would wait for one
+        raise EquiconvError("--accelerator cuda needs a GPU that Ray finds; it finds none: take cpu")
+    return 1
+
+
+def _events(ray: Any, cells: Mapping[int, Any], work: Work, cards: int) -> Iterator[Event]:
     from ray.util.queue import Queue
 
     messages, shared = Queue(), ray.put(work)
