@@ -13,7 +13,7 @@ def keep_memory() -> None:
     """Let glibc keep what is freed; other C libraries, and other systems, stay as they are.
 
     The maps of a batch are larger than what glibc keeps by default. It gives them back to the system, which clears them
-    page by page when the next step asks for as much. Kept, a step on the CPU is up to 1.8 times as fast.
+    page by page when the next step asks for as much, and that can take as long as the computation.
     """
     if sys.platform != "linux":
         return

@@ -203,8 +203,8 @@ def pointwise(x: Tensor, kernel: Tensor, bias: Tensor | None, channel_groups: in
 def _as_matrices(x: Tensor, outputs: int) -> bool:
     """Tell whether a 1x1 convolution of ``x`` (b, i, h, w) is faster as a product of matrices.
 
-    On the CPU it is, by up to 2.6 times in training: nothing is brought into another layout and back. The gradient of
-    the kernel takes as many numbers for each image as the kernel has, so it has to be no larger than the image.
+    On the CPU it is, because nothing is brought into another layout and back. The gradient of the kernel takes as many
+    numbers for each image as the kernel has, so it has to be no larger than the image.
     """
     if torch.compiler.is_compiling() or x.device.type != "cpu" or not x.is_contiguous():
         return False
