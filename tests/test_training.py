@@ -1,6 +1,5 @@
 """The training engine: what it computes, and that nothing is lost."""
 
-import csv
 import math
 import os
 import signal
@@ -15,7 +14,6 @@ import torch
 from torch import nn
 
 from benchmarks.training import Checkpoint, Hardware, Images, Recipe, Task, fit
-from benchmarks.training.logs import CSVLog, TensorBoardLog
 from equiconv import EquiconvError
 from equiconv.groups import P4
 from equiconv.layers import FieldDropout, GroupConv2d, GroupPool
@@ -261,14 +259,6 @@ def test_half_written_files_are_never_seen(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         checkpoint.save({"x": torch.zeros(3)})
     assert torch.equal(checkpoint.load()["x"], torch.ones(3))
-
-
-def test_logs(tmp_path):
-    one, logs = task(), (CSVLog(tmp_path / "log.csv"), TensorBoardLog(tmp_path / "events"))
-    history = fit(one, RECIPE, fabric(), logs=logs)
-    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
-    assert [float(row["loss"]) for row in rows] == losses(history)
-    assert list((tmp_path / "events").glob("events.*"))
 
 
 @pytest.mark.parametrize("options", [{"precision": "bf16-mixed"}, {"precision": "64-true"}, {"channels_last": True}])
