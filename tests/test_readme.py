@@ -117,8 +117,24 @@ def test_results_say_where_they_come_from(name):
     assert provenance["versions"]["torch"]
 
 
-def test_the_table_of_rotmnist_follows_from_the_raw_results():
-    report = json.loads((RESULTS / "rotmnist.json").read_text())
-    assert study_markdown(report["rows"]) == (RESULTS / "rotmnist.md").read_text()
+STUDIES = ["rotmnist", "rotmnist-25k", "rotmnist-25k_validation"]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_tables_and_plots_of_studies_follow_from_the_raw_results(name):
+    report = json.loads((RESULTS / f"{name}.json").read_text())
     assert not report["quick"]
-    assert len(report["provenance"]["commit"]) == 40, "measured on a clean commit"
+    assert report["part"] == ("validation" if name.endswith("validation") else "test")
+    assert study_markdown(report["rows"]) == (RESULTS / f"{name}.md").read_text()
+    done = [cell["group"] for cell in report["cells"]]
+    assert [done.count(row["name"]) for row in report["rows"]] == [row["seeds"] for row in report["rows"]]
+    for run in report["runs"]:
+        assert len(run["provenance"]["commit"]) == 40, "measured on a clean commit"
+
+
+def test_what_was_chosen_is_the_best_on_validation_data():
+    tested, tried = (json.loads((RESULTS / f"{name}.json").read_text()) for name in STUDIES[1:])
+    errors = {row["name"]: row["error"] for row in tried["rows"] if not row["augment"]}
+    assert None not in errors.values()
+    assert min(errors, key=errors.__getitem__) in {row["name"] for row in tested["rows"] if row["seeds"]}
+    assert all(row["parameters"] <= 25_000 for row in tested["rows"])

@@ -1,6 +1,7 @@
 """Normalization of batches of images: the same in training and evaluation."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,18 @@ from torch import Tensor, nn
 from benchmarks.data.batch import Pixels, float_batch
 from equiconv import EquiconvError
 
-__all__ = ["CIFAR", "IMAGENET", "IMAGENET_COMMON", "ZCA", "ContrastNorm", "Gray", "Standardize"]
+__all__ = [
+    "CIFAR",
+    "IMAGENET",
+    "IMAGENET_COMMON",
+    "NORMALIZATIONS",
+    "ZCA",
+    "ContrastNorm",
+    "Gray",
+    "Standardize",
+    "check_names",
+    "normalization",
+]
 
 Statistic = float | tuple[float, ...]
 
@@ -145,6 +157,49 @@ class Gray(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return gray images ``(B, 3, S, S)``."""
         return (x * self.weights).sum(1, keepdim=True).expand_as(x)
+
+
+NORMALIZATIONS: dict[str, Callable[[Pixels, nn.Module], nn.Module]] = {
+    "common": lambda *_: Standardize(*IMAGENET_COMMON),
+    "imagenet": lambda *_: Standardize(*IMAGENET),
+    "cifar": lambda *_: Standardize(*CIFAR),
+    "contrast": lambda *_: ContrastNorm(),
+    "gray": lambda *_: Gray(),
+    "luminance": lambda *_: Gray(luminance=True),
+    "whiten": lambda images, before: ZCA.fitted(images, before),
+}
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise EquiconvError unless all are names of ``NORMALIZATIONS``."""
+    if unknown := ", ".join(name for name in names if name not in NORMALIZATIONS):
+        raise EquiconvError(f"normalizations are {', '.join(NORMALIZATIONS)}; got {unknown}")
+
+
+def normalization(names: Sequence[str], images: Pixels) -> nn.Sequential:
+    """Return normalizations in the given order, by their names.
+
+    Args:
+        names: of ``NORMALIZATIONS``: ``common`` and ``imagenet`` standardize by the statistics of ImageNet, those of
+            all channels or of each, ``cifar`` by those of CIFAR; ``contrast`` is ``ContrastNorm``; ``gray`` takes the
+            mean of the channels, ``luminance`` what the eye sees; ``whiten`` is ``ZCA``, fitted to what comes there.
+        images: those for training, ``(N, C, S, S)``.
+
+    Raises:
+        EquiconvError: if a name is unknown.
+
+    Example:
+        >>> normalization(["gray", "common"], images=None)
+        Sequential(
+          (0): Gray()
+          (1): Standardize()
+        )
+    """
+    check_names(names)
+    steps = nn.Sequential()
+    for name in names:
+        steps.append(NORMALIZATIONS[name](images, steps))
+    return steps
 
 
 def _moments(images: Pixels, before: nn.Module) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from benchmarks.data import Dataset, float_batch
 from benchmarks.data.augment import augmentation
+from benchmarks.data.families import FAMILIES, Family
+from benchmarks.data.normalize import normalization
 from benchmarks.networks import count_parameters
 from benchmarks.studies.row import Row
 from benchmarks.studies.study import Study
@@ -20,7 +22,14 @@ from benchmarks.training.logs import LogFolder
 
 __all__ = ["StudyCell", "as_tensor", "cost", "run_cell"]
 
+Move = Callable[[Tensor], Tensor]
+MOST_CLASSES = 128  # of which it is told which are taken for which
 BATCH = 256  # images that are tested at a time
+
+
+def _unmoved(x: Tensor) -> Tensor:
+    """Return images as they are."""
+    return x
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,8 @@ class StudyCell:
 def cost(cell: StudyCell, data: Dataset, study: Study) -> float:
     """Return the work of a cell, in training images that are seen once."""
     images = min(cell.row.samples or len(data.train_labels), len(data.train_labels))
-    return study.recipe_of(cell.row).epochs * images + FORWARD_SHARE * len(data.test_labels)
+    passes = 1 + sum(len(FAMILIES[name].values) for name in study.curves)
+    return study.recipe_of(cell.row).epochs * images + FORWARD_SHARE * passes * len(data.test_labels)
 
 
 def run_cell(
@@ -71,7 +81,8 @@ def run_cell(
         logs: where the numbers of each epoch go; None writes none.
 
     Returns:
-        The loss of each epoch, the error on that part, the parameters; fit for JSON.
+        The loss of each epoch, the parameters, and on that part the error, how often each class is taken for each
+        other, and the accuracy under the moves of ``study.curves``; fit for JSON.
 
     Raises:
         FloatingPointError: if the loss is not finite.
@@ -81,20 +92,55 @@ def run_cell(
         net = row.network(study.channels, len(data.classes))
         images, labels = as_tensor(data.train_images, study.channels), torch.tensor(data.train_labels)
         shown = Images(images[: row.samples], labels[: row.samples])
-        task = Task(net, shown, augment=augmentation(study.augment_of(row)), seed=cell.seed)
+        prepare = normalization(study.normalize_of(row), shown.images.numpy())
         fabric = hardware.fabric(recipe.precision)
         written = logs.open(f"equiconv-{study.name}", _run_name(cell)) if logs and fabric.is_global_zero else ()
+        task = _task(net, shown, prepare.to(fabric.device), study, cell)
         history = fit(task, recipe, fabric, folder=scratch and scratch(cell), logs=written, report=report)
-        tested = as_tensor(data.test_images, study.channels)
-        wrong = (_predictions(net.eval(), tested, report) != torch.tensor(data.test_labels)).sum()
+        measured = _measured(nn.Sequential(prepare, net).eval(), data, study, part, report)
     return {
         "group": cell.label,
         "seed": cell.seed,
         "parameters": count_parameters(net),
-        "error": {part: int(wrong) / len(data.test_labels)},
+        **measured,
         "losses": [epoch["loss"] for epoch in history],
         "seconds": sum(epoch["seconds"] for epoch in history),
     }
+
+
+def _task(net: nn.Module, shown: Images, prepare: nn.Module, study: Study, cell: StudyCell) -> Task:
+    """Return what is trained; images are normalized before they are augmented, or after."""
+    augment = augmentation(study.augment_of(cell.row))
+    if study.normalize_first:
+        return Task(net, shown, augment=nn.Sequential(prepare, augment), seed=cell.seed)
+    return Task(net, shown, augment=augment, prepare=prepare, seed=cell.seed)
+
+
+def _measured(net: nn.Module, data: Dataset, study: Study, part: str, report: Report) -> dict[str, Any]:
+    """Return what a trained network does on images that it has not seen: fit for JSON."""
+    images, labels = as_tensor(data.test_images, study.channels), torch.tensor(data.test_labels)
+    predicted = _predictions(net, images, report)
+    return {
+        "error": {part: int((predicted != labels).sum()) / len(labels)},
+        "confusion": _confusion(predicted, labels, len(data.classes)),
+        "curves": {name: _curve(net, images, labels, FAMILIES[name], report) for name in study.curves},
+    }
+
+
+def _confusion(predicted: Tensor, labels: Tensor, classes: int) -> list[list[int]] | None:
+    """Return how often images of each class (row) are taken for each (column); None of very many classes."""
+    if classes > MOST_CLASSES:
+        return None
+    return torch.bincount(labels * classes + predicted, minlength=classes**2).view(classes, classes).tolist()
+
+
+def _curve(net: nn.Module, images: Tensor, labels: Tensor, family: Family, report: Report) -> list[float]:
+    """Return the accuracy at each move of a family."""
+    accuracies = []
+    for value in family.values:
+        predicted = _predictions(net, images, report, family.by(value))
+        accuracies.append(int((predicted == labels).sum()) / len(labels))
+    return accuracies
 
 
 def _run_name(cell: StudyCell) -> str:
@@ -116,9 +162,10 @@ def as_tensor(images: Any, channels: int) -> Tensor:
 
 
 @torch.no_grad()
-def _predictions(net: nn.Module, images: Tensor, report: Report) -> Tensor:
+def _predictions(net: nn.Module, images: Tensor, report: Report, move: Move = _unmoved) -> Tensor:
+    """Return the classes ``(N,)`` that a network gives to moved images."""
     found, like = [], next(net.parameters())
     for batch in images.split(BATCH):
-        found.append(net(float_batch(batch).to(like)).argmax(1).cpu())
+        found.append(net(move(float_batch(batch)).to(like)).argmax(1).cpu())
         report(FORWARD_SHARE * len(batch))
     return torch.cat(found)

@@ -27,6 +27,7 @@ class Row:
         recipe: what differs from the recipe of the study.
         augment: the augmentations, as of ``benchmarks.data.augment.augmentation``; those of the study if there are
             none.
+        normalize: names of normalizations, as of ``benchmarks.data.normalize``; those of the study if there are none.
         samples: the number of training images, the first ones; None takes all.
         published: what was published: ``error`` in percent, ``parameters``, ``macs``.
         line: in a sweep the row of which this is a point.
@@ -39,6 +40,7 @@ class Row:
     model: str = "cnn"
     recipe: Mapping[str, Any] = field(default_factory=dict, compare=False)
     augment: Mapping[str, float] = field(default_factory=dict, compare=False)
+    normalize: tuple[str, ...] = ()
     samples: int | None = None
     published: Mapping[str, float] = field(default_factory=dict, compare=False)
     line: str | None = None
@@ -53,7 +55,7 @@ class Row:
     def key(self) -> object:
         """What determines the network and its training."""
         changes = [sorted(each.items()) for each in (self.options, self.recipe, self.augment)]
-        return self.model, self.group, *changes, self.samples
+        return self.model, self.group, *changes, self.normalize, self.samples
 
     def network(self, channels: int, classes: int) -> nn.Module:
         """Return the network.

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.data.augment import augmentation
+from benchmarks.data.families import FAMILIES
+from benchmarks.data.normalize import check_names
 from benchmarks.studies.row import Row, Sweep
 from benchmarks.training import Recipe
 from equiconv import EquiconvError
@@ -33,6 +35,9 @@ class Study:
         rows: the networks.
         published_by: whose the published numbers are.
         augment: augmentations of all rows that have none of their own.
+        normalize: normalizations of all rows that have none of their own.
+        normalize_first: images are normalized before they are augmented.
+        curves: the moves of the test images under which accuracy is measured, of ``benchmarks.data.families.FAMILIES``.
         sweeps: rows whose width, or number of images, varies.
         sweep: the one of them whose points are the rows.
     """
@@ -47,6 +52,9 @@ class Study:
     rows: tuple[Row, ...]
     published_by: str = ""
     augment: Mapping[str, float] = field(default_factory=dict)
+    normalize: tuple[str, ...] = ()
+    normalize_first: bool = False
+    curves: tuple[str, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
     sweep: Sweep | None = None
 
@@ -100,6 +108,10 @@ class Study:
         """Return the augmentations of a row."""
         return row.augment or self.augment
 
+    def normalize_of(self, row: Row) -> tuple[str, ...]:
+        """Return the normalizations of a row."""
+        return row.normalize or self.normalize
+
 
 def load_study(name: str) -> Study:
     """Return a study.
@@ -119,6 +131,8 @@ def load_study(name: str) -> Study:
     study = _made(Study, name, {**entries, "name": name, "recipe": recipe, "rows": rows, "sweeps": sweeps})
     for row in rows:
         _check(study, row)
+    if unknown := [curve for curve in study.curves if curve not in FAMILIES]:
+        raise EquiconvError(f"{name}: curves are {', '.join(FAMILIES)}; got {', '.join(unknown)}")
     for sweep in sweeps:
         study.swept(sweep.name)
     return study
@@ -129,6 +143,7 @@ def _check(study: Study, row: Row) -> None:
     try:
         study.recipe_of(row)
         augmentation(study.augment_of(row))
+        check_names(study.normalize_of(row))
     except EquiconvError as error:
         raise EquiconvError(f"{study.name}, row {row.name}: {error}") from None
 

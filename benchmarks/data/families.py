@@ -1,0 +1,67 @@
+"""Families of moves of the test images, each with one number: by code that shares nothing with the groups."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks.data.moves import hue_shifted, rotated
+
+__all__ = ["FAMILIES", "Family"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Hold moves of one kind.
+
+    Args:
+        title: what the number says.
+        unit: of the number.
+        values: the numbers at which accuracy is measured; one of them is 0, which moves nothing.
+        move: moves images ``(B, C, S, S)`` by a number.
+        colors: whether it needs three channels.
+        cyclic: whether the first value and the last are neighbors.
+    """
+
+    title: str
+    unit: str
+    values: tuple[int, ...]
+    move: Callable[[Tensor, int], Tensor]
+    colors: bool = False
+    cyclic: bool = True
+
+    def by(self, value: int) -> Callable[[Tensor], Tensor]:
+        """Return what moves images by one of the numbers."""
+        return lambda x: self.move(x, value)
+
+
+def mirrored(x: Tensor, degrees: int) -> Tensor:
+    """Mirror images about the horizontal axis, then turn them."""
+    return rotated(x.flip(-2), degrees)
+
+
+def hue_rotated(x: Tensor, degrees: int) -> Tensor:
+    """Turn colors about the gray axis of RGB, red towards green; what leaves [0, 1] is not clipped."""
+    angle = math.radians(degrees)
+    cosine, third, sine = math.cos(angle), (1 - math.cos(angle)) / 3, math.sin(angle) / math.sqrt(3)
+    row = cosine + third, third - sine, third + sine
+    matrix = torch.tensor([row, (row[2], row[0], row[1]), (row[1], row[2], row[0])], dtype=x.dtype, device=x.device)
+    return torch.einsum("dc,bchw->bdhw", matrix, x)
+
+
+def translated(x: Tensor, pixels: int) -> Tensor:
+    """Move images to the right, black from the left."""
+    moved = torch.zeros_like(x)
+    moved[..., pixels:] = x[..., : x.shape[-1] - pixels]
+    return moved
+
+
+FAMILIES = {
+    "rotation": Family("rotation of the test images", "degrees", tuple(range(0, 360, 5)), rotated),
+    "reflection": Family("mirrored, then turned by", "degrees", tuple(range(0, 360, 5)), mirrored),
+    "hue": Family("hue shift of the test images, in HSV", "degrees", tuple(range(-180, 181, 10)), hue_shifted, True),
+    "hue-linear": Family("rotation of RGB about gray", "degrees", tuple(range(-180, 181, 10)), hue_rotated, True),
+    "translation": Family("translation to the right", "pixels", tuple(range(9)), translated, cyclic=False),
+}
