@@ -149,10 +149,12 @@ def _check(study: Study, row: Row) -> None:
 
 
 def _tuples(entries: Any) -> Any:
-    """Return the entries of a file with tuples for lists."""
+    """Return the entries of a file with tuples for lists, and None for ``"none"``, which TOML does not have."""
     if isinstance(entries, dict):
         return {key: _tuples(value) for key, value in entries.items()}
-    return tuple(map(_tuples, entries)) if isinstance(entries, list) else entries
+    if isinstance(entries, list):
+        return tuple(map(_tuples, entries))
+    return None if entries == "none" else entries
 
 
 def _made(kind: type[T], where: str, entries: Mapping[str, Any]) -> T:
