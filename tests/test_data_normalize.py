@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.data.normalize import CIFAR, IMAGENET, IMAGENET_COMMON, ZCA, ContrastNorm, Gray, Standardize
+from benchmarks.data.normalize import (
+    CIFAR,
+    IMAGENET,
+    IMAGENET_COMMON,
+    ZCA,
+    ContrastNorm,
+    Gray,
+    Standardize,
+    normalization,
+)
 from equiconv import EquiconvError, HueShift
 
 HUE = HueShift(3)
@@ -136,3 +145,15 @@ def test_gray_is_the_same_in_every_mode_and_the_plain_mean_commutes_with_hue():
     assert torch.equal(plain.eval()(x), plain.train()(x))
     assert torch.allclose(plain(x.roll(1, 1)), plain(x), atol=1e-6)
     assert not torch.allclose(luminance(x.roll(1, 1)), luminance(x), atol=1e-2)
+
+
+def test_normalizations_by_name_are_done_in_their_order():
+    x = images()
+    steps = normalization(["contrast", "whiten"], x)
+    expected = ZCA.fitted(x, ContrastNorm())
+    torch.testing.assert_close(steps(batch()), expected(ContrastNorm()(batch())))
+    gray = normalization(["common", "gray"], x)(batch())
+    torch.testing.assert_close(gray, Gray()(Standardize(*IMAGENET_COMMON)(batch())))
+    assert len(normalization([], x)) == 0
+    with pytest.raises(EquiconvError, match=r"normalizations are common, .*; got grey"):
+        normalization(["grey"], x)

@@ -69,6 +69,31 @@ def test_a_row_may_be_trained_in_its_own_way(digits):
     assert turned != trained(digits)["losses"]
 
 
+def test_what_is_measured(digits):
+    result = trained(digits, study=replace(STUDY, curves=("rotation",)))
+    confusion = np.array(result["confusion"])
+    assert confusion.sum(1).tolist() == np.bincount(digits.test_labels, minlength=10).tolist()
+    assert 1 - confusion.trace() / confusion.sum() == pytest.approx(result["error"]["test"])
+    accuracy = result["curves"]["rotation"]
+    assert len(accuracy) == 72
+    assert accuracy[0] == pytest.approx(1 - result["error"]["test"])
+    turned = replace(digits, test_images=np.rot90(digits.test_images, 1, (2, 3)).copy())
+    assert accuracy[18] == pytest.approx(1 - trained(turned)["error"]["test"])
+
+
+def test_normalization_is_that_of_the_row_in_training_and_test(digits):
+    bright = replace(digits, train_images=digits.train_images / 2 + 0.3, test_images=digits.test_images / 2 + 0.3)
+    contrast = replace(ROW, normalize=("contrast",))
+    dark, light = (trained(data, contrast) for data in (digits, bright))
+    assert dark["losses"] == pytest.approx(light["losses"], rel=1e-3)
+    assert dark["error"] == light["error"]
+    assert trained(digits)["losses"] != pytest.approx(trained(bright)["losses"], rel=1e-3)
+    assert trained(digits, study=replace(STUDY, normalize=("contrast",)))["losses"] == dark["losses"]
+    first = replace(STUDY, normalize=("contrast",), augment={"crop": 3})
+    padded = trained(digits, study=first)["losses"]
+    assert padded != trained(digits, study=replace(first, normalize_first=True))["losses"]
+
+
 def test_logs_of_every_epoch(digits, tmp_path):
     result = trained(digits, logs=LogFolder(tmp_path, ("tensorboard",)))
     rows = list(csv.DictReader((tmp_path / "tiny-seed1.csv").read_text().splitlines()))
