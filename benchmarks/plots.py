@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks.data.moves import CONDITIONS
 from benchmarks.summary import Row
 
-__all__ = ["COLORS", "INK", "MARKERS", "PLOTS", "STYLE", "draw", "legend", "series", "svg"]
+__all__ = ["BANDS", "COLORS", "INK", "MARKERS", "PLOTS", "STYLE", "draw", "legend", "series", "svg"]
 
 INK = "#102030"  # a color of its own, so that a page can put its text color in its place
 COLORS = ("#8c8c8c", "#3b82d6", "#12a594", "#d97706", "#d6489a", "#8b5cf6", "#e5484d", "#65a30d", "#a16207", "#0891b2")

@@ -28,11 +28,18 @@ def results(rows, **other):
     """Return the results of a study with some rows."""
     cells = [
         {"group": each["name"], "seed": seed, "error": {"test": each["error"] / 100}, "losses": [1.0, 0.3, 0.01 * seed]}
+        | {"curves": {}, "confusion": None}
         for each in rows
         for seed in range(1, each["seeds"] + 1)
     ]
     data = {"name": "rotmnist", "description": "Turned digits.", "classes": list("0123456789"), "size": 28}
-    data |= {"train": 12000, "test": 50000, "guessing_error": 0.888, "fingerprint": "c15c"}
+    data |= {
+        "train": 12000,
+        "test": 50000,
+        "guessing_error": 0.888,
+        "fingerprint": "c15c",
+        "train_by_class": [1200] * 10,
+    }
     made = {"study": "turned", "title": "Turned digits", "published_by": "Somebody, 5 seeds", "quick": False}
     made |= {"part": "test", "sweep": None, "data": data, "recipe": RECIPE, "selection": "none: tested once"}
     runs = [{"command": "python -m benchmarks study turned", "provenance": PROVENANCE}]

@@ -105,6 +105,7 @@ class Dataset:
             "classes": list(self.classes),
             "size": self.size,
             "train": len(self.train_labels),
+            "train_by_class": np.bincount(self.train_labels, minlength=len(self.classes)).tolist(),
             "test": len(self.test_labels),
             "guessing_error": 1 - int(np.bincount(self.test_labels).max()) / len(self.test_labels),
             "fingerprint": self.fingerprint(),

@@ -8,9 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from benchmarks.data.families import FAMILIES
 from benchmarks.labels import label_points, scale
 from benchmarks.pages import Plot
-from benchmarks.plots import COLORS, INK, STYLE, legend, series, svg
+from benchmarks.plots import BANDS, COLORS, INK, STYLE, legend, series, svg
+from benchmarks.studies.unseen_plots import DASHES, draw_classes, draw_confusion, draw_curve
 
 __all__ = ["draw"]
 
@@ -18,7 +20,6 @@ Results = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 MEASURED, PUBLISHED = COLORS[1], COLORS[3]
-DASHES = ("-", "--", ":", "-.")  # a new one when all colors are taken
 BARS = "Bars: standard deviation over the seeds."
 COSTS = {
     "parameters": ("the number of parameters", "parameters"),
@@ -33,8 +34,8 @@ def draw(results: Results) -> list[Plot]:
         results: the content of ``results.json``.
 
     Returns:
-        Of a table: the errors, the errors against parameters and against multiplications, the losses. Of a sweep: the
-        errors against parameters or training images.
+        Of a table: the errors, the errors against parameters and against multiplications, the losses, the accuracy
+        under moves, the classes. Of a sweep: the errors against parameters or training images.
     """
     rows = [row for row in results["rows"] if row["error"] is not None]
     if not rows:
@@ -51,7 +52,27 @@ def _table(results: Results, rows: Sequence[Row]) -> list[Plot]:
             _plot(results, f"error_{cost}", f"{part} error against {words}", BARS, _costs(results, rows, cost))
         )
     losses = _losses(results, rows)
-    return [*plots, _plot(results, "losses", "Training loss after each epoch", "Means over the seeds.", losses)]
+    plots.append(_plot(results, "losses", "Training loss after each epoch", "Means over the seeds.", losses))
+    return plots + _unseen(results, rows)
+
+
+def _unseen(results: Results, rows: Sequence[Row]) -> list[Plot]:
+    """Return the plots of moved images and of classes, as far as they were measured."""
+    cells = results["cells"]
+    plots = [
+        _plot(
+            results, f"curve_{name}", f"Accuracy against {FAMILIES[name].title}", BANDS, draw_curve(results, rows, name)
+        )
+        for name in cells[0]["curves"]
+    ]
+    if all(cell["confusion"] for cell in cells):
+        note = f"The classes with most training images come first. {BANDS}"
+        plots.append(_plot(results, "classes", "Accuracy of each class", note, draw_classes(results, rows)))
+        best = min(rows, key=lambda row: row["error"])
+        for name, row in (("confusion_first", rows[0]), ("confusion_best", best)):
+            title = f"Classes that {row['name']} takes for others"
+            plots.append(_plot(results, name, title, "Over all seeds.", draw_confusion(results, row)))
+    return plots
 
 
 def _plot(results: Results, name: str, title: str, note: str, figure: Figure) -> Plot:

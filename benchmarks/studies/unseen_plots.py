@@ -1,0 +1,81 @@
+"""The plots of what trained networks do on images that they have not seen: moved ones, and class by class."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from benchmarks.data.families import FAMILIES
+from benchmarks.plots import COLORS, INK, legend, series
+
+__all__ = ["draw_classes", "draw_confusion", "draw_curve"]
+
+Results = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+DASHES = ("-", "--", ":", "-.")  # a new one when all colors are taken
+
+
+def of_row(results: Results, row: Row) -> list[Mapping[str, Any]]:
+    """Return the cells of a row."""
+    return [cell for cell in results["cells"] if cell["group"] == row["name"]]
+
+
+def draw_curve(results: Results, rows: Sequence[Row], name: str) -> Figure:
+    """Draw the accuracy of each row against the moves of a family, with the spread over the seeds."""
+    family = FAMILIES[name]
+    figure = Figure(figsize=(5.2, 4.4), layout="constrained")
+    axes = figure.subplots()
+    for index, row in enumerate(rows):
+        seeds = 100 * np.array([cell["curves"][name] for cell in of_row(results, row)])
+        _line(axes, index, row["name"], family.values, seeds)
+    axes.set(xlabel=f"{family.title} ({family.unit})", ylabel="accuracy (%)", ylim=(0, 102))
+    axes.set_xlim(family.values[0], family.values[-1])
+    axes.set_xticks(family.values[:: max(1, len(family.values) // 6)])
+    axes.grid(alpha=0.2, color=INK)
+    legend(figure, axes)
+    return figure
+
+
+def draw_classes(results: Results, rows: Sequence[Row]) -> Figure:
+    """Draw the accuracy of each row on each class, the classes in the order of their training images."""
+    sizes = np.array(results["data"]["train_by_class"])
+    order = np.argsort(-sizes, kind="stable")
+    figure = Figure(figsize=(max(5.2, 0.24 * len(sizes)), 4.8), layout="constrained")
+    axes = figure.subplots()
+    for index, row in enumerate(rows):
+        counts = np.array([cell["confusion"] for cell in of_row(results, row)])  # (seeds, K, K)
+        accuracies = 100 * np.diagonal(counts, axis1=1, axis2=2) / counts.sum(2).clip(1)
+        _line(axes, index, row["name"], range(len(order)), accuracies[:, order])
+    names = [f"{results['data']['classes'][label]} ({sizes[label]})" for label in order]
+    axes.set_xticks(range(len(order)), names, rotation=90, fontsize=7)
+    axes.set(xlabel="class (training images)", ylabel=f"{results['part']} accuracy (%)", ylim=(0, 102))
+    axes.grid(alpha=0.2, color=INK)
+    legend(figure, axes)
+    return figure
+
+
+def draw_confusion(results: Results, row: Row) -> Figure:
+    """Draw which classes a row takes for which, in percent of the images of each class, over all seeds."""
+    counts = np.sum([cell["confusion"] for cell in of_row(results, row)], axis=0)
+    shares = 100 * counts / counts.sum(1, keepdims=True).clip(1)
+    figure = Figure(figsize=(5.2, 4.8), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=100)
+    classes = results["data"]["classes"]
+    size = 8 if len(classes) <= 12 else 5
+    axes.set_xticks(range(len(classes)), classes, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(classes)), classes, fontsize=size)
+    axes.set(xlabel="taken for", ylabel="class")
+    figure.colorbar(image, label="% of the class")
+    return figure
+
+
+def _line(axes: Any, index: int, label: str, x: Sequence[int], seeds: NDArray[np.float64]) -> None:
+    """Draw the mean over the seeds ``(seeds, points)``, and a band of their standard deviation."""
+    mean, std = seeds.mean(0), seeds.std(0, ddof=1) if len(seeds) > 1 else np.zeros(seeds.shape[1])
+    style = series(index, label) | {"linestyle": DASHES[index // len(COLORS) % len(DASHES)]}
+    axes.plot(x, mean, linewidth=1.5, markersize=3, **style)
+    axes.fill_between(x, mean - std, mean + std, color=style["color"], alpha=0.12, linewidth=0)
