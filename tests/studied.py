@@ -62,7 +62,7 @@ SWEEP = results(
         for line, error in (("Z2CNN", 20), ("P4CNN", 9))
         for width in (5, 10, 20)
     ],
-    sweep={"name": "width", "title": "Error against parameters", "varies": "width"},
+    sweep={"name": "width", "title": "Error against parameters", "varies": "width", "axis": "parameters"},
 )
 
 

@@ -19,6 +19,19 @@ def test_every_study_can_be_read_and_built(name):
     assert len({row.name for row in study.rows}) == len(study.rows)
     for row in study.rows:
         assert count_parameters(row.network(study.channels, 10)) > 0
+    for sweep in study.sweeps:
+        assert len(study.swept(sweep.name).rows) > 1
+
+
+PUBLISHED = [("colormnist-longtailed", 30, 8), ("colormnist-biased", 10, 5)]
+
+
+@pytest.mark.parametrize(("name", "classes", "rows"), PUBLISHED)
+def test_parameters_of_the_colors_are_those_published(name, classes, rows):
+    study = load_study(name)
+    found = [count_parameters(row.network(study.channels, classes)) for row in study.rows]
+    assert found[:rows] == [row.published["parameters"] for row in study.rows[:rows]]
+    assert all(20_000 <= parameters <= found[0] for parameters in found[rows:])
 
 
 def test_parameters_and_multiplications_of_rotmnist_are_those_published():
@@ -50,13 +63,13 @@ def test_a_quick_run_writes_the_table_and_goes_on_where_it_was(tmp_path, capsys)
 def test_the_table():
     study = load_study("rotmnist")
     results = [{"error": {"test": error}} for error in (0.05, 0.07)]
-    row = summarize(study.rows[0], results, {"parameters": 25210, "macs": 2.98e6, "peak_memory": 2**20})
+    row = summarize(study.rows[0], study, results, {"parameters": 25210, "macs": 2.98e6, "peak_memory": 2**20})
     assert (row["error"], row["seeds"]) == (pytest.approx(6), 2)
     line = markdown([row]).splitlines()[2]
     assert line == (
         "| Z2CNN | Trivial | 20 | 6.00 ± 1.41 % (2) | 5.20 % | 25,210 | 25,210 | 2.98 M | 2.98 M | 1.00 MiB |"
     )
-    missing = summarize(study.rows[-1], [], {"parameters": 1, "macs": 1e6, "peak_memory": 0})
+    missing = summarize(study.rows[-1], study, [], {"parameters": 1, "macs": 1e6, "peak_memory": 0})
     assert "| - | - | 1 | - | 1.00 M | - |" in markdown([missing])
 
 

@@ -234,7 +234,7 @@ def test_the_answer_of_a_sweep_has_a_sentence_for_each_line(tmp_path):
 
 def test_a_sweep_over_the_training_images(tmp_path):
     rows = [each | {"samples": 100 * each["value"] if each["value"] < 20 else None} for each in SWEEP["rows"]]
-    sweep = {"name": "images", "title": "Error against training images", "varies": "samples"}
+    sweep = {"name": "images", "title": "Error against training images", "varies": "samples", "axis": "samples"}
     text = page(tmp_path, changed(SWEEP, rows=rows, sweep=sweep)).text
     assert "Z2CNN, 5 and P4CNN, 5: samples 500." in page(tmp_path, changed(SWEEP, rows=rows)).text
     assert "exceptions" not in text, "the sweep says it"

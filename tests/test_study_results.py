@@ -30,7 +30,7 @@ def digits():
 
 
 def trained(data, row=ROW, study=STUDY, **options):
-    return run_cell(StudyCell(row, 1), lambda _: None, data=data, study=study, **options)
+    return run_cell(StudyCell(row, 1), lambda _: None, data={"digits": data}, study=study, **options)
 
 
 def test_points_of_a_sweep_differ_in_one_number():
@@ -55,7 +55,23 @@ def test_a_row_with_fewer_images_sees_the_first_ones(digits):
     row = replace(ROW, samples=16)
     assert trained(digits, row)["losses"] == trained(few, row)["losses"]
     assert trained(digits, row)["losses"] != trained(digits)["losses"]
-    assert cost(StudyCell(row, 1), digits, STUDY) < cost(StudyCell(ROW, 1), digits, STUDY)
+    data = {"digits": digits}
+    assert cost(StudyCell(row, 1), data, STUDY) < cost(StudyCell(ROW, 1), data, STUDY)
+    assert trained(digits, study=replace(STUDY, samples=16))["losses"] == trained(few, row)["losses"]
+
+
+def test_a_sweep_may_be_over_the_data(digits):
+    """Each point has its own images, and its own key."""
+    sweep = Sweep("s", "s", "std", {"tiny": (1, 20)}, "colors:{}")
+    study = replace(STUDY, sweeps=(sweep,)).swept("s")
+    assert study.datasets == ("colors:1", "colors:20")
+    assert len({str(row.key) for row in study.rows}) == 2
+    other = digits.limited(30, 20)
+    data = {"digits": digits, "colors:1": digits, "colors:20": other}
+    losses = [run_cell(StudyCell(row, 1), lambda _: None, data=data, study=study)["losses"] for row in study.rows]
+    assert losses == [trained(digits)["losses"], trained(other)["losses"]]
+    assert losses[0] != losses[1]
+    assert sweep.describe()["axis"] == "value"
 
 
 def test_a_row_may_be_trained_in_its_own_way(digits):

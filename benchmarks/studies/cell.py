@@ -1,7 +1,7 @@
 """One run of a study: a network is trained with one seed, and tested once."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from benchmarks.train import FORWARD_SHARE, Report, reproducible
 from benchmarks.training import CPU, Hardware, Images, Task, fit
 from benchmarks.training.logs import LogFolder
 
-__all__ = ["StudyCell", "as_tensor", "cost", "run_cell"]
+__all__ = ["Datasets", "StudyCell", "as_tensor", "cost", "run_cell"]
 
+Datasets = Mapping[str, Dataset]
 Move = Callable[[Tensor], Tensor]
 MOST_CLASSES = 128  # of which it is told which are taken for which
 BATCH = 256  # images that are tested at a time
@@ -50,18 +51,19 @@ class StudyCell:
         return self.row.key, self.seed
 
 
-def cost(cell: StudyCell, data: Dataset, study: Study) -> float:
+def cost(cell: StudyCell, data: Datasets, study: Study) -> float:
     """Return the work of a cell, in training images that are seen once."""
-    images = min(cell.row.samples or len(data.train_labels), len(data.train_labels))
+    own = data[study.data_of(cell.row)]
+    images = len(own.train_labels[: study.samples_of(cell.row)])
     passes = 1 + sum(len(FAMILIES[name].values) for name in study.curves)
-    return study.recipe_of(cell.row).epochs * images + FORWARD_SHARE * passes * len(data.test_labels)
+    return study.recipe_of(cell.row).epochs * images + FORWARD_SHARE * passes * len(own.test_labels)
 
 
 def run_cell(
     cell: StudyCell,
     report: Report,
     *,
-    data: Dataset,
+    data: Datasets,
     study: Study,
     part: str = "test",
     hardware: Hardware = CPU,
@@ -73,7 +75,7 @@ def run_cell(
     Args:
         cell: the row and the seed.
         report: called with the work done since the last call.
-        data: the images.
+        data: the images, by the names of the data sets.
         study: how to train.
         part: what its test images are: ``"test"``, or ``"validation"`` if they were split off the training images.
         hardware: where to train.
@@ -87,17 +89,18 @@ def run_cell(
     Raises:
         FloatingPointError: if the loss is not finite.
     """
-    row, recipe = cell.row, study.recipe_of(cell.row)
+    row, recipe, own = cell.row, study.recipe_of(cell.row), data[study.data_of(cell.row)]
+    count = study.samples_of(row)
     with reproducible(cell.seed):
-        net = row.network(study.channels, len(data.classes))
-        images, labels = as_tensor(data.train_images, study.channels), torch.tensor(data.train_labels)
-        shown = Images(images[: row.samples], labels[: row.samples])
-        prepare = normalization(study.normalize_of(row), shown.images.numpy())
+        net = row.network(study.channels, len(own.classes))
+        images = as_tensor(own.train_images[:count], study.channels)
+        shown = Images(images, torch.tensor(own.train_labels[:count]))
+        prepare = normalization(study.normalize_of(row), images.numpy())
         fabric = hardware.fabric(recipe.precision)
         written = logs.open(f"equiconv-{study.name}", _run_name(cell)) if logs and fabric.is_global_zero else ()
         task = _task(net, shown, prepare.to(fabric.device), study, cell)
         history = fit(task, recipe, fabric, folder=scratch and scratch(cell), logs=written, report=report)
-        measured = _measured(nn.Sequential(prepare, net).eval(), data, study, part, report)
+        measured = _measured(nn.Sequential(prepare, net).eval(), own, study, part, report)
     return {
         "group": cell.label,
         "seed": cell.seed,

@@ -21,6 +21,7 @@ Row = Mapping[str, Any]
 
 MEASURED, PUBLISHED = COLORS[1], COLORS[3]
 BARS = "Bars: standard deviation over the seeds."
+AXES = {"samples": "training images", "parameters": "parameters", "value": "{varies}"}  # of sweeps
 COSTS = {
     "parameters": ("the number of parameters", "parameters"),
     "macs": ("multiplications", "multiply-accumulate operations an image"),
@@ -147,23 +148,33 @@ def _sweep(results: Results, rows: Sequence[Row]) -> Plot:
     sweep = results["sweep"]
     figure = Figure(figsize=(5.2, 4.4), layout="constrained")
     axes = figure.subplots()
-    points = [(row["line"], _place(results, row), row["error"], row["std"] or 0) for row in rows]
+    values = _values(rows)
+    points = [(row["line"], _place(results, row, values), row["error"], row["std"] or 0) for row in rows]
     for index, line in enumerate(dict.fromkeys(row["line"] for row in rows)):
         x, error, std = np.array(sorted(point[1:] for point in points if point[0] == line)).T
         style = series(index, line)
         axes.plot(x, error, linewidth=1.5, markersize=4, **style)
         axes.fill_between(x, error - std, error + std, color=style["color"], alpha=0.15, linewidth=0)
-    label = "training images" if sweep["varies"] == "samples" else "parameters"
-    axes.set(xlabel=label, ylabel=f"{results['part']} error (%)")
-    scale(axes, "x", [point[1] for point in points])
+    axes.set(xlabel=AXES[sweep["axis"]].format(**sweep), ylabel=f"{results['part']} error (%)")
+    if sweep["axis"] == "value":
+        axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
+    else:
+        scale(axes, "x", [point[1] for point in points])
     scale(axes, "y", [point[2] for point in points])
     axes.grid(alpha=0.2, color=INK)
     legend(figure, axes)
     return _plot(results, sweep["name"], sweep["title"], "Bands: standard deviation over the seeds.", figure)
 
 
-def _place(results: Results, row: Row) -> int:
-    """Return where the point of a row is: its training images, or its parameters."""
-    if results["sweep"]["varies"] == "samples":
+def _place(results: Results, row: Row, values: Sequence[float]) -> int:
+    """Return where the point of a row is: its training images, its parameters, or the place of its value in order."""
+    if results["sweep"]["axis"] == "value":
+        return values.index(row["value"])
+    if results["sweep"]["axis"] == "samples":
         return row["samples"] or results["data"]["train"]
     return row["parameters"]
+
+
+def _values(rows: Sequence[Row]) -> list[float]:
+    """Return the values of a sweep, in order."""
+    return sorted({row["value"] for row in rows})

@@ -15,13 +15,13 @@ from equiconv import EquiconvError
 __all__ = ["Results", "joined", "study_results"]
 
 Results = dict[str, Any]
-SAME = ("study", "sweep", "part", "data", "recipe", "augment")  # of results that can be put together
+SAME = ("study", "sweep", "part", "data", "recipe")  # of results that can be put together
 SELECTION = "none: the network after the last epoch is tested, once"
 
 
 def study_results(
     study: Study,
-    data: Mapping[str, Any],
+    data: Sequence[Mapping[str, Any]],
     outcomes: Sequence[Outcome],
     command: str,
     *,
@@ -32,7 +32,7 @@ def study_results(
 
     Args:
         study: what was trained.
-        data: on what, as ``Dataset.describe`` tells.
+        data: on what, as ``Dataset.describe`` tells of each data set; the first is that of the study.
         outcomes: what became of each cell.
         command: gives the same numbers.
         part: the images on which errors are measured, ``"test"`` or ``"validation"``.
@@ -46,12 +46,13 @@ def study_results(
         "published_by": study.published_by,
         "quick": quick,
         "part": part,
-        "sweep": study.sweep and {name: getattr(study.sweep, name) for name in ("name", "title", "varies")},
-        "data": dict(data),
+        "sweep": study.sweep and study.sweep.describe(),
+        "data": dict(data[0]),
+        "more_data": [dict(each) for each in data[1:]],
         "recipe": asdict(study.recipe),
         "augment": dict(study.augment),
         "selection": SELECTION,
-        "rows": _rows(study, done, len(data["classes"])),
+        "rows": _rows(study, done, len(data[0]["classes"])),
         "failures": failures,
         "cells": done,
         "runs": [{"command": command, "provenance": provenance()}],
@@ -61,7 +62,7 @@ def study_results(
 def _rows(study: Study, done: Sequence[Mapping[str, Any]], classes: int) -> list[dict[str, Any]]:
     """Return the rows of the table."""
     return [
-        summarize(row, [cell for cell in done if cell["group"] == row.name], costs(row, study, classes))
+        summarize(row, study, [cell for cell in done if cell["group"] == row.name], costs(row, study, classes))
         for row in study.rows
     ]
 

@@ -28,7 +28,8 @@ class Row:
         augment: the augmentations, as of ``benchmarks.data.augment.augmentation``; those of the study if there are
             none.
         normalize: names of normalizations, as of ``benchmarks.data.normalize``; those of the study if there are none.
-        samples: the number of training images, the first ones; None takes all.
+        data: the data set; None takes that of the study.
+        samples: the number of training images, the first ones; None takes as many as the study.
         published: what was published: ``error`` in percent, ``parameters``, ``macs``.
         line: in a sweep the row of which this is a point.
         value: in a sweep the number that differs.
@@ -41,6 +42,7 @@ class Row:
     recipe: Mapping[str, Any] = field(default_factory=dict, compare=False)
     augment: Mapping[str, float] = field(default_factory=dict, compare=False)
     normalize: tuple[str, ...] = ()
+    data: str | None = None
     samples: int | None = None
     published: Mapping[str, float] = field(default_factory=dict, compare=False)
     line: str | None = None
@@ -55,7 +57,7 @@ class Row:
     def key(self) -> object:
         """What determines the network and its training."""
         changes = [sorted(each.items()) for each in (self.options, self.recipe, self.augment)]
-        return self.model, self.group, *changes, self.normalize, self.samples
+        return self.model, self.group, *changes, self.normalize, self.data, self.samples
 
     def network(self, channels: int, classes: int) -> nn.Module:
         """Return the network.
@@ -69,16 +71,20 @@ class Row:
         group = groups[0] if isinstance(self.group, str) else groups
         return create(self.model, group, in_channels=channels, classes=classes, **self.options)
 
-    def varied(self, what: str, value: float) -> "Row":
+    def varied(self, what: str, value: float, data: str | None = None) -> "Row":
         """Return a point of a sweep.
 
         Args:
-            what: an option of the network, or ``"samples"``.
+            what: an option of the network, ``"samples"``, or, with ``data``, what varies in the data.
             value: its number.
+            data: the name of the data set, with ``{}`` for the number.
         """
-        changed = {SAMPLES: value} if what == SAMPLES else {"options": {**self.options, what: value}}
-        point = {"name": f"{self.name}, {what} {value}", "line": self.name, "value": value}
-        return replace(self, published={}, **point, **changed)  # type: ignore[arg-type]
+        changed: dict[str, Any] = {"options": {**self.options, what: value}}
+        if data is not None:
+            changed = {"data": data.format(value)}
+        elif what == SAMPLES:
+            changed = {SAMPLES: value}
+        return replace(self, published={}, name=f"{self.name}, {what} {value}", line=self.name, value=value, **changed)
 
 
 @dataclass(frozen=True)
@@ -88,14 +94,22 @@ class Sweep:
     Args:
         name: of the sweep, within its study.
         title: of its plot.
-        varies: an option of the networks, such as ``"width"``, or ``"samples"``, the number of training images.
+        varies: an option of the networks, such as ``"width"``, or ``"samples"``, the number of training images, or,
+            with ``data``, what varies in the data.
         values: the numbers for each row, by its name.
+        data: the name of the data set, with ``{}`` for the number.
     """
 
     name: str
     title: str
     varies: str
     values: Mapping[str, tuple[float, ...]] = field(compare=False)
+    data: str | None = None
+
+    def describe(self) -> dict[str, str]:
+        """Return what a plot of it needs to know: also along which axis its points lie; fit for JSON."""
+        axis = "value" if self.data else SAMPLES if self.varies == SAMPLES else "parameters"
+        return {"name": self.name, "title": self.title, "varies": self.varies, "axis": axis}
 
     def rows(self, table: Mapping[str, Row]) -> tuple[Row, ...]:
         """Return the points.
@@ -108,4 +122,8 @@ class Sweep:
         """
         if unknown := [name for name in self.values if name not in table]:
             raise EquiconvError(f"sweep {self.name}: no row {', '.join(unknown)}; the rows: {', '.join(table)}")
-        return tuple(table[name].varied(self.varies, value) for name, values in self.values.items() for value in values)
+        return tuple(
+            table[name].varied(self.varies, value, self.data)
+            for name, values in self.values.items()
+            for value in values
+        )

@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.cells import CellStore, Outcome
-from benchmarks.data import Dataset, load
+from benchmarks.data import Dataset, check, load
 from benchmarks.files import write_json, write_text
-from benchmarks.studies.cell import StudyCell, cost, run_cell
+from benchmarks.studies.cell import Datasets, StudyCell, cost, run_cell
 from benchmarks.studies.report import write_report
 from benchmarks.studies.results import Results, joined, study_results
 from benchmarks.studies.study import STUDIES, Study, load_study
@@ -56,11 +56,14 @@ def run(args: argparse.Namespace) -> None:
         results = joined(study, args.join)
         folder = _folder(args, study)
     else:
+        for name in study.datasets if not args.quick else ():
+            check(name, study.image)  # at once, before anything is made
         data = _data(args, study)
         folder = _folder(args, study)
         part = "test" if args.validation is None else "validation"
         outcomes = _trained(study, data, part, args, folder, console)
-        results = study_results(study, data.describe(), outcomes, _command(args), part=part, quick=args.quick)
+        described = [each.describe() for each in data.values()]
+        results = study_results(study, described, outcomes, _command(args), part=part, quick=args.quick)
     _write(folder, results, console)
     if results["failures"]:
         raise SystemExit(1)
@@ -90,9 +93,14 @@ def _changes(words: list[str]) -> dict[str, object]:
     return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
-def _data(args: argparse.Namespace, study: Study) -> Dataset:
-    """Return the images, or a few digits for a quick run; a part of those for training, if choices are made."""
-    data = load(QUICK[0], study.image).limited(*QUICK[1:]) if args.quick else load(study.data, study.image)
+def _data(args: argparse.Namespace, study: Study) -> dict[str, Dataset]:
+    """Return the images of each data set; that of the study is the first."""
+    return {name: _part(args, study, name) for name in dict.fromkeys((study.data, *study.datasets))}
+
+
+def _part(args: argparse.Namespace, study: Study, name: str) -> Dataset:
+    """Return images, or a few digits for a quick run; a part of those for training, if choices are made."""
+    data = load(QUICK[0], study.image).limited(*QUICK[1:]) if args.quick else load(name, study.image)
     return data if args.validation is None else data.validation(args.validation)
 
 
@@ -107,11 +115,12 @@ def _command(args: argparse.Namespace) -> str:
 
 
 def _trained(
-    study: Study, data: Dataset, part: str, args: argparse.Namespace, folder: Path, console: Console
+    study: Study, data: Datasets, part: str, args: argparse.Namespace, folder: Path, console: Console
 ) -> list[Outcome]:
     """Return what became of every cell; those of earlier runs are taken from the folder."""
-    common = data.fingerprint(), study.recipe, study.channels, sorted(study.augment.items())
-    store = CellStore(folder / "cells", (part, *common))
+    hashes = [each.fingerprint() for each in data.values()]
+    common = part, hashes, study.recipe, study.channels, sorted(study.augment.items()), study.normalize, study.samples
+    store = CellStore(folder / "cells", (*common, study.normalize_first, study.curves))
     seeds = range(args.first_seed, args.first_seed + study.seeds)
     cells = [StudyCell(row, seed) for row in study.rows for seed in seeds]
     logs = LogFolder(folder / "logs", tuple(args.log))

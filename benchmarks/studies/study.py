@@ -36,6 +36,7 @@ class Study:
         published_by: whose the published numbers are.
         augment: augmentations of all rows that have none of their own.
         normalize: normalizations of all rows that have none of their own.
+        samples: the number of training images of each row, the first ones; None takes all.
         normalize_first: images are normalized before they are augmented.
         curves: the moves of the test images under which accuracy is measured, of ``benchmarks.data.families.FAMILIES``.
         sweeps: rows whose width, or number of images, varies.
@@ -53,6 +54,7 @@ class Study:
     published_by: str = ""
     augment: Mapping[str, float] = field(default_factory=dict)
     normalize: tuple[str, ...] = ()
+    samples: int | None = None
     normalize_first: bool = False
     curves: tuple[str, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
@@ -107,6 +109,19 @@ class Study:
     def augment_of(self, row: Row) -> Mapping[str, float]:
         """Return the augmentations of a row."""
         return row.augment or self.augment
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The data sets of the rows."""
+        return tuple(dict.fromkeys(map(self.data_of, self.rows)))
+
+    def data_of(self, row: Row) -> str:
+        """Return the data set of a row."""
+        return row.data or self.data
+
+    def samples_of(self, row: Row) -> int | None:
+        """Return the number of training images of a row; None for all."""
+        return row.samples or self.samples
 
     def normalize_of(self, row: Row) -> tuple[str, ...]:
         """Return the normalizations of a row."""

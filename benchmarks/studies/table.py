@@ -36,11 +36,14 @@ def costs(row: Row, study: Study, classes: int) -> dict[str, float]:
     }
 
 
-def summarize(row: Row, results: Sequence[Mapping[str, Any]], cost: Mapping[str, float]) -> dict[str, Any]:
+def summarize(
+    row: Row, study: Study, results: Sequence[Mapping[str, Any]], cost: Mapping[str, float]
+) -> dict[str, Any]:
     """Return one row of the table, fit for JSON.
 
     Args:
         row: the network.
+        study: what it belongs to.
         results: of its cells that are done.
         cost: those of ``costs``.
     """
@@ -54,7 +57,9 @@ def summarize(row: Row, results: Sequence[Mapping[str, Any]], cost: Mapping[str,
         "options": dict(row.options),
         "recipe": dict(row.recipe),
         "augment": dict(row.augment),
-        "samples": row.samples,
+        "normalize": list(row.normalize),
+        "data": study.data_of(row),
+        "samples": study.samples_of(row),
         "seeds": len(errors),
         "error": statistics.mean(errors) if errors else None,
         "std": statistics.stdev(errors) if len(errors) > 1 else None,
