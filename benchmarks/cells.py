@@ -5,24 +5,27 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import torch
-
 import equiconv
-from benchmarks.engines import Done, Engine, Event, Failed, Progress, Work
+from benchmarks.engines import Done, Engine, Event, Failed, Lost, Progress, Work, death
 from benchmarks.files import write_json
+from benchmarks.training import Hardware
 
 __all__ = ["CellStore", "Labeled", "Outcome", "run_cells"]
 
 Result = dict[str, Any]
 HERE = Path(__file__).parent
+PACKAGES = ("torch", "numpy", "kornia", "lightning-fabric")
 SOURCES = (
     Path(equiconv.__file__).parent,
-    *(HERE / name for name in ("training", "train.py", "networks.py")),
-    *(HERE / "data" / name for name in ("batch.py", "images.py", "moves.py", "stream.py")),
+    *(HERE / name for name in ("training", "train.py", "networks.py", "groups.py")),
+    *(
+        HERE / "data" / f"{name}.py"
+        for name in ("augment", "batch", "families", "images", "moves", "normalize", "stream")
+    ),
     *(HERE / "studies" / name for name in ("cell.py", "row.py", "study.py")),
 )
 
@@ -56,7 +59,7 @@ class CellStore:
     """Keep the results of cells as JSON files, under names that hash everything that determines them.
 
     That is: what the cells have in common, the key of the cell, the source code of the library and of the training, and
-    the versions of PyTorch and NumPy.
+    the versions of the packages that compute.
 
     Args:
         folder: where the files are.
@@ -65,7 +68,11 @@ class CellStore:
 
     def __init__(self, folder: Path, common: object) -> None:
         self.folder = folder
-        self._common = (common, _source_hash(), torch.__version__, np.__version__)
+        self._common = (common, _source_hash(), *map(metadata.version, PACKAGES))
+
+    def on(self, hardware: Hardware) -> "CellStore":
+        """Return the store, in the same folder, of cells that are computed on some hardware, which has its part."""
+        return CellStore(self.folder, (self._common, hardware))
 
     def path(self, cell: Labeled) -> Path:
         """Return the file of a cell."""
@@ -104,7 +111,9 @@ def run_cells(
     advance: Callable[[Any, float], None],
     finished: Callable[[Outcome], None],
 ) -> None:
-    """Run cells, and store each result as soon as it is there. A cell whose process ends is tried once more, alone.
+    """Run cells, and store each result as soon as it is there.
+
+    A cell whose process ends is tried once more, alone. Those that had not begun then run together again.
 
     Args:
         cells: what to run, in the order in which to start; nothing is started if there are none.
@@ -117,20 +126,31 @@ def run_cells(
     Raises:
         KeyboardInterrupt: if the user interrupts; the workers are ended, finished cells stay.
     """
-    again: dict[int, Any] = {}
+    again: set[int] = set()
+    lost: set[int] = set()
 
     def hear(event: Event) -> None:
         if isinstance(event, Progress):
             advance(cells[event.index], event.work)
+        elif isinstance(event, Lost):
+            lost.add(event.index)
         elif isinstance(event, Failed) and event.died and event.index not in again:
-            again[event.index] = cells[event.index]
+            again.add(event.index)
         else:
             finished(_stored(cells[event.index], event, store))
 
-    if cells:
-        engine.run(dict(enumerate(cells)), work, hear)
-    for index, cell in again.items():
-        engine.run({index: cell}, work, hear)
+    waiting = set(range(len(cells)))
+    while waiting:
+        engine.run({index: cells[index] for index in sorted(waiting)}, work, hear)
+        if lost == waiting:  # whatever ends the processes does so before they begin
+            again |= lost
+        waiting = lost - again
+        lost.clear()
+    for index in sorted(again):
+        engine.run({index: cells[index]}, work, hear)
+        if lost:
+            hear(death(index))
+            lost.clear()
 
 
 def _stored(cell: Any, event: Done | Failed, store: CellStore) -> Outcome:

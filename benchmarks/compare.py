@@ -150,7 +150,7 @@ def _run(cells: list[Cell], data: Dataset, config: Config, console: Console) -> 
     store = CellStore(result_folder(config.out) / "cells", (data.fingerprint(), asdict(config.protocol)))
     return sweep(
         cells,
-        partial(run_cell, data=data, protocol=config.protocol, scratch=store.scratch),
+        partial(run_cell, data=data, protocol=config.protocol),
         store,
         console,
         cost=lambda _: cell_cost(data, config.protocol),

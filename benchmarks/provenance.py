@@ -11,7 +11,10 @@ import equiconv
 
 __all__ = ["provenance"]
 
-PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "e2cnn")
+PACKAGES = (
+    *("torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "e2cnn"),
+    *("kornia", "lightning-fabric"),
+)
 ROOT = Path(__file__).resolve().parent.parent
 
 

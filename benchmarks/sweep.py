@@ -55,12 +55,13 @@ def sweep(
     engine: str = "local",
     workers: int = 0,
     accelerator: str = "cpu",
+    train: bool = True,
 ) -> dict[Any, Outcome]:
     """Take the cells that are finished from the store, and run the others, dearest first.
 
     Args:
         cells: all of them.
-        work: runs one on some ``hardware``, an argument by that name.
+        work: runs one; its arguments ``hardware`` and ``scratch`` say on what, and where it keeps its state.
         store: where results are, and are written.
         console: where to tell how far it is.
         cost: tells the work of a cell.
@@ -68,6 +69,7 @@ def sweep(
         engine: where they run, one of ``ENGINES``.
         workers: the number of processes; 0 for one on each core.
         accelerator: what they are computed on.
+        train: run those that are not finished; else they have neither a result nor a failure.
 
     Returns:
         What became of each cell, in the order of the cells.
@@ -77,12 +79,13 @@ def sweep(
         SystemExit: with code 0, in a process that but helped another, which writes the results.
     """
     runner = ENGINES[engine](workers, accelerator)
-    ready = partial(work, hardware=runner.hardware)
+    store = store.on(runner.hardware)
+    ready = partial(work, hardware=runner.hardware, scratch=store.scratch)
     with runner.opened(ready):
         outcomes = {cell: Outcome(cell, result) for cell in cells if (result := store.read(cell))}
         if outcomes:
             console.print(f"{len(outcomes)} of {len(cells)} cells were finished before and are not trained again")
-        missing = [cell for cell in cells if cell not in outcomes]
+        missing = [cell for cell in cells if train and cell not in outcomes]
         price = prices(missing)
         missing.sort(key=lambda cell: -price[cell] * cost(cell))  # stable: seeds stay in order
         with Tracker(console, len(missing), sum(price[cell] * cost(cell) for cell in missing)) as tracker:
@@ -95,4 +98,4 @@ def sweep(
                 tracker.finished(outcome)
 
             run_cells(missing, ready, store, runner, advance=advance, finished=finished)
-    return {cell: outcomes[cell] for cell in cells}
+    return {cell: outcomes.get(cell, Outcome(cell, None)) for cell in cells}

@@ -24,7 +24,7 @@ from benchmarks.speed import (
     sweeps_markdown,
 )
 from benchmarks.speed.rates import is_taken, pixels, slower, work
-from benchmarks.studies.table import markdown as study_markdown
+from benchmarks.studies.columns import markdown as study_markdown
 from benchmarks.table import markdown_table
 from equiconv.execution.rates import gain
 
@@ -125,7 +125,7 @@ def test_the_tables_and_plots_of_studies_follow_from_the_raw_results(name):
     report = json.loads((RESULTS / f"{name}.json").read_text())
     assert not report["quick"]
     assert report["part"] == ("validation" if name.endswith("validation") else "test")
-    assert study_markdown(report["rows"]) == (RESULTS / f"{name}.md").read_text()
+    assert study_markdown(report) == (RESULTS / f"{name}.md").read_text()
     done = [cell["group"] for cell in report["cells"]]
     assert [done.count(row["name"]) for row in report["rows"]] == [row["seeds"] for row in report["rows"]]
     for run in report["runs"]:

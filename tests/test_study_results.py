@@ -136,6 +136,11 @@ def study_command(folder, *words):
     return main(["study", "rotmnist", "--quick", "--epochs", "1", "--workers", "1", "--out", str(folder), *words])
 
 
+def join(folder, *files, rows="Z2CNN,P4CNN,gc-P4CNN-small"):
+    words = ["--rows", rows, "--out", str(folder), "--join", *map(str, files)]
+    return main(["study", "rotmnist", *words])
+
+
 def small(name, size):
     return load("digits", 28).limited(40, 20)
 
@@ -146,8 +151,7 @@ def test_runs_are_put_together(monkeypatch, tmp_path):
     assert study_command(a, "--rows", "gc-P4CNN-small,Z2CNN", "--set", "precision=64-true") == 0
     assert study_command(b, "--rows", "Z2CNN", "--first-seed", "2", "--set", "precision=64-true") == 0
     files = [str(folder / "results.json") for folder in (b, a)]
-    names = "Z2CNN,P4CNN,gc-P4CNN-small"
-    assert study_command(both, "--rows", names, "--join", *files) == 0
+    assert join(both, *files) == 0
     first, second, whole = (json.loads((folder / "results.json").read_text()) for folder in (a, b, both))
     errors = {(c["group"], c["seed"]): c["error"]["test"] for c in first["cells"] + second["cells"]}
     assert [(cell["group"], cell["seed"]) for cell in whole["cells"]] == [
@@ -160,13 +164,19 @@ def test_runs_are_put_together(monkeypatch, tmp_path):
     assert [whole["runs"][cell["run"]]["command"] for cell in whole["cells"]] == [
         run["command"] for run in (*first["runs"], *second["runs"], *first["runs"])
     ]
-    assert study_command(tmp_path / "again", "--rows", names, "--join", str(both / "results.json")) == 0
+    assert join(tmp_path / "again", both / "results.json") == 0
     assert json.loads((tmp_path / "again" / "results.json").read_text()) == whole
 
     def told(*paths):
-        assert study_command(tmp_path / "no", "--rows", "Z2CNN", "--join", *map(str, paths)) == 2
+        assert join(tmp_path / "no", *paths, rows="Z2CNN") == 2
 
+    assert study_command(tmp_path / "no", "--join", files[0]) == 2
     told(files[0], files[0])
+    rows = [{**row, "options": {"width": 7}} for row in second["rows"]]
+    write_json(tmp_path / "other.json", {**second, "rows": rows})  # the study was another then
+    told(tmp_path / "other.json")
+    write_json(tmp_path / "other.json", {name: value for name, value in second.items() if name != "failures"})
+    told(tmp_path / "other.json")
     write_json(tmp_path / "other.json", {**second, "recipe": {**second["recipe"], "epochs": 7}})
     told(files[1], tmp_path / "other.json")
     write_json(tmp_path / "other.json", {**second, "study": "colors"})
@@ -200,6 +210,8 @@ class Watched(torch.nn.Module):
     [
         ("[[row]]\nname = 'a'\ngroup = 'P4'\nrecipe = {epoch = 1}", "row a: a recipe has epochs, .*; got epoch"),
         ("[[row]]\nname = 'a'\ngroup = 'P4'\naugment = {turn = 1}", "row a: augmentations are crop, .*; got turn"),
+        ("[[row]]\nname = 'a'\ngroup = 'P4'\n[[row]]\nname = 'a'\ngroup = 'P4M'", "alike are a, a"),
+        ("[[row]]\nname = 'a'\ngroup = 'P4'\n[[row]]\nname = 'b'\ngroup = 'P4'", "alike are a, b"),
         ("[[sweep]]\nname = 's'\ntitle = 's'\nvaries = 'width'\nvalues = {b = [1]}", "sweep s: no row b"),
     ],
 )
@@ -228,6 +240,28 @@ def test_mistakes_on_the_command_line_are_told(options, message, capsys, tmp_pat
     assert main(["study", "rotmnist", "--quick", *options, "--out", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_table_of_what_is_finished(monkeypatch, tmp_path):
+    monkeypatch.setattr(RUN, "load", small)
+    assert study_command(tmp_path, "--rows", "Z2CNN") == 0
+    assert study_command(tmp_path, "--rows", "Z2CNN,P4CNN", "--finished") == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [(row["name"], row["seeds"]) for row in results["rows"]] == [("Z2CNN", 1), ("P4CNN", 0)]
+    assert results["failures"] == []
+
+
+def test_more_images_than_there_are_are_refused_and_few_keep_their_ratio(digits):
+    study = load_study("rotmnist").swept("samples").shrunk(600)
+    assert [row.samples for row in study.rows[:6]] == [100, 200, 300, 400, 500, 600]
+    assert replace(STUDY, samples=1000).shrunk(60).samples == 60
+    with pytest.raises(EquiconvError, match="tiny wants 61 training images, and there are 60: choose other --rows"):
+        replace(STUDY, samples=61).check_samples({"digits": digits})
+    replace(STUDY, samples=60).check_samples({"digits": digits})
+
+
+def test_a_row_named_twice_is_run_once():
+    assert [row.name for row in load_study("rotmnist").select("P4CNN,Z2CNN,P4CNN").rows] == ["P4CNN", "Z2CNN"]
 
 
 def test_a_sweep_without_its_row():

@@ -35,13 +35,18 @@ def test_events_of_a_run_that_went_on_are_told_once(tmp_path):
 
 
 def test_weights_and_biases(monkeypatch, tmp_path):
-    started, logged = [], []
-    run = SimpleNamespace(log=lambda numbers, step: logged.append((numbers, step)))
+    started, logged, ended = [], [], []
+    run = SimpleNamespace(log=lambda *row, step: logged.append((*row, step)), finish=lambda: ended.append(len(logged)))
     fake = SimpleNamespace(init=lambda **options: (started.append(options), run)[1])
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    logs = LogFolder(tmp_path, ("wandb",)).open("project", "P4CNN-seed1")
-    for log in logs:
-        written(log)
+    with LogFolder(tmp_path, ("wandb",)).opened("project", "P4CNN-seed1") as logs:
+        for log in logs:
+            written(log)
+        assert not ended
+    with pytest.raises(FloatingPointError), LogFolder(tmp_path, ("wandb",)).opened("project", "next"):
+        raise FloatingPointError
+    assert ended == [3, 3]  # the first before the second starts
+    assert started.pop()["id"] == "next"
     assert started == [{"project": "project", "id": "P4CNN-seed1", "resume": "allow"}]
     assert logged == [(HISTORY[0], 1), (HISTORY[1], 2), (HISTORY[2], 3)]
     assert (tmp_path / "P4CNN-seed1.csv").exists()
@@ -50,4 +55,5 @@ def test_weights_and_biases(monkeypatch, tmp_path):
 def test_weights_and_biases_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(EquiconvError, match="pip install wandb"):
-        LogFolder(tmp_path, ("wandb",)).open("project", "run")
+        LogFolder(tmp_path, ("wandb",))
+    LogFolder(tmp_path, ("tensorboard",))

@@ -11,7 +11,7 @@ from equiconv import EquiconvError
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 0}, "epochs is at least 1; got 0"),
+        ({"epochs": 0}, "epochs is an integer, at least 1; got 0"),
         ({"epochs": 1, "optimizer": "adagrad"}, "optimizer is one of adam, sgd; got 'adagrad'"),
         ({"epochs": 1, "schedule": "x"}, "schedule is one of constant, onecycle"),
         ({"epochs": 1, "learning_rate": 0.0}, "learning_rate is above 0"),

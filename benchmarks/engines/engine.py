@@ -1,5 +1,6 @@
 """What runs cells."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from benchmarks.provenance import cores
 from benchmarks.training import Hardware
 from equiconv import EquiconvError
 
-__all__ = ["ACCELERATORS", "Done", "Engine", "Event", "Failed", "Progress", "Tell", "Work"]
+__all__ = ["ACCELERATORS", "Done", "Engine", "Event", "Failed", "Lost", "Progress", "Tell", "Work", "death"]
 
 ACCELERATORS = ("cpu", "cuda", "auto")
 
@@ -46,7 +47,14 @@ class Failed:
     died: bool
 
 
-Event = Progress | Done | Failed
+@dataclass(frozen=True)
+class Lost:
+    """Say that a cell had not begun when the process of another ended; it is to be run again."""
+
+    index: int
+
+
+Event = Progress | Done | Failed | Lost
 Tell = Callable[[Event], None]
 
 
@@ -54,13 +62,21 @@ class Engine(ABC):
     """Run cells.
 
     Args:
-        workers: the number of cells that run at the same time; 0 for one on each core.
-        accelerator: what each is computed on, one of ``ACCELERATORS``.
+        workers: the number of cells that run at the same time; 0 for one on each core, or on each GPU.
+        accelerator: what each is computed on, one of ``ACCELERATORS``; ``"auto"`` is a GPU if there is one.
+
+    Raises:
+        EquiconvError: if there is no such accelerator.
     """
 
     def __init__(self, workers: int = 0, accelerator: str = "cpu") -> None:
-        self.workers = workers or cores()
-        self.accelerator = accelerator
+        self.accelerator = _found(accelerator)
+        self.workers = workers or self.places
+
+    @property
+    def places(self) -> int:
+        """The cells that run at the same time, if no number is given."""
+        return cores()
 
     @property
     def hardware(self) -> Hardware:
@@ -83,7 +99,7 @@ class Engine(ABC):
         Args:
             cells: by a number of each, which the events name.
             work: runs one of them.
-            tell: called with what happens: for each cell with one ``Done`` or ``Failed``.
+            tell: called with what happens: for each cell with one ``Done``, ``Failed`` or ``Lost``.
 
         Raises:
             KeyboardInterrupt: if the user interrupts; processes that were started are ended.
@@ -100,7 +116,16 @@ def death(index: int) -> Failed:
     return Failed(index, "a worker process ended before this cell was done (out of memory?); run again", died=True)
 
 
-def check_accelerator(accelerator: str) -> None:
-    """Raise EquiconvError if this machine does not have it."""
+def _found(accelerator: str) -> str:
+    """Return the accelerator that is meant; raise EquiconvError if this machine does not have it."""
+    if accelerator == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     if accelerator == "cuda" and not torch.cuda.is_available():
         raise EquiconvError("--accelerator cuda needs a GPU that PyTorch finds; it finds none: take cpu or auto")
+    return accelerator
+
+
+def refuse_torchrun() -> None:
+    """Raise EquiconvError in a process that ``torchrun`` started."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        raise EquiconvError("torchrun started several processes, which would all do the same: add --engine torchrun")

@@ -18,14 +18,14 @@ from benchmarks.engines.engine import (
     Done,
     Engine,
     Failed,
+    Lost,
     Progress,
     Tell,
     Work,
-    check_accelerator,
     death,
     failure,
+    refuse_torchrun,
 )
-from equiconv import EquiconvError
 
 __all__ = ["Local"]
 
@@ -40,50 +40,56 @@ class Local(Engine):
     """
 
     def __init__(self, workers: int = 0, accelerator: str = "cpu") -> None:
-        if "TORCHELASTIC_RUN_ID" in os.environ:
-            raise EquiconvError(
-                "torchrun started several processes, which would all do the same: add --engine torchrun"
-            )
+        refuse_torchrun()
         super().__init__(workers, accelerator)
-        check_accelerator(accelerator)
+
+    @property
+    def places(self) -> int:
+        """The cells that run at the same time, if no number is given."""
+        return len(_cards(self.accelerator)) or super().places
 
     def run(self, cells: Mapping[int, Any], work: Work, tell: Tell) -> None:
         """Run cells; tell what happens."""
         with _pool(min(self.workers, len(cells)), work, _cards(self.accelerator)) as (pool, messages):
             futures = {pool.submit(_run, cell, index): index for index, cell in cells.items()}
             pending: set[Future[Any]] = set(futures)
+            begun: set[int] = set()
             while pending:
                 done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
-                _drain(messages, tell)
+                begun |= _drain(messages, tell)
                 for future in done:
-                    tell(_settle(futures[future], future))
+                    tell(_settle(futures[future], future, begun))
             pool.shutdown()  # workers hand over their last messages when they end
             _drain(messages, tell)
 
 
 def _cards(accelerator: str) -> list[str]:
     """Return the GPUs, as ``CUDA_VISIBLE_DEVICES`` names them; none where the CPU computes."""
-    if accelerator == "cpu" or not torch.cuda.is_available():
+    if accelerator == "cpu":
         return []
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return chosen.split(",") if chosen else [str(number) for number in range(torch.cuda.device_count())]
 
 
-def _settle(index: int, future: "Future[Any]") -> Done | Failed:
+def _settle(index: int, future: "Future[Any]", begun: set[int]) -> Done | Failed | Lost:
     try:
         return Done(index, future.result())
-    except BrokenProcessPool:
-        return death(index)
+    except BrokenProcessPool:  # for all cells, if one process ends
+        return death(index) if index in begun else Lost(index)
     except Exception as error:  # one cell's failure is reported, and must not end the others
         return failure(index, error)
 
 
-def _drain(messages: Any, tell: Tell) -> None:
+def _drain(messages: Any, tell: Tell) -> set[int]:
+    """Tell what workers have sent; return the cells that it is about."""
+    heard: set[int] = set()
     while True:
         try:
-            tell(Progress(*messages.get_nowait()))
+            index, done = messages.get_nowait()
         except queue.Empty:
-            return
+            return heard
+        heard.add(index)
+        tell(Progress(index, done))
 
 
 @contextmanager
@@ -125,4 +131,5 @@ def _end_with_parent(watched: Connection) -> None:
 
 
 def _run(cell: Any, index: int) -> Any:
+    _worker["messages"].put((index, 0.0))  # it has begun
     return _worker["work"](cell, lambda done: _worker["messages"].put((index, done)))

@@ -4,7 +4,18 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks.engines.engine import Done, Engine, Event, Failed, Progress, Tell, Work, death, failure
+from benchmarks.engines.engine import (
+    Done,
+    Engine,
+    Event,
+    Failed,
+    Progress,
+    Tell,
+    Work,
+    death,
+    failure,
+    refuse_torchrun,
+)
 from equiconv import EquiconvError
 
 __all__ = ["Ray"]
@@ -14,11 +25,18 @@ class Ray(Engine):
     """Run cells as tasks of Ray: of the cluster that ``RAY_ADDRESS`` names, or of one that is started here and ended.
 
     The machines of a cluster need equiconv, its benchmarks, and the folder of the results at the same path. A cell has
-    one core, and one GPU with ``"cuda"``; with ``"auto"`` it has none.
+    one core, and one GPU with ``"cuda"``.
 
     Raises:
-        EquiconvError: if Ray is not installed, or a GPU is asked for and it has none.
+        EquiconvError: if Ray is not installed, a GPU is asked for and there is none, ``torchrun`` started this process,
+            or a number of workers is given for a cluster.
     """
+
+    def __init__(self, workers: int = 0, accelerator: str = "cpu") -> None:
+        refuse_torchrun()
+        if workers and "RAY_ADDRESS" in os.environ:
+            raise EquiconvError(f"the cluster at RAY_ADDRESS knows its cores; got --workers {workers}: leave it out")
+        super().__init__(workers, accelerator)
 
     def run(self, cells: Mapping[int, Any], work: Work, tell: Tell) -> None:
         """Run cells; tell what happens."""

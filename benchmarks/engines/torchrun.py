@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.engines.engine import Done, Engine, Failed, Progress, Tell, Work, check_accelerator, failure
+from benchmarks.engines.engine import Done, Engine, Failed, Progress, Tell, Work, failure
 from benchmarks.training import Hardware
 from equiconv import EquiconvError
 
@@ -37,7 +37,6 @@ class Torchrun(Engine):
                 f"{workers}: leave it out"
             )
         super().__init__(workers, accelerator)
-        check_accelerator(accelerator)
 
     @property
     def hardware(self) -> Hardware:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,9 +98,10 @@ def run_cell(
         shown = Images(images, torch.tensor(own.train_labels[:count]))
         prepare = normalization(study.normalize_of(row), images.numpy())
         fabric = hardware.fabric(recipe.precision)
-        written = logs.open(f"equiconv-{study.name}", _run_name(cell)) if logs and fabric.is_global_zero else ()
-        task = _task(net, shown, prepare.to(fabric.device), study, cell)
-        history = fit(task, recipe, fabric, folder=scratch and scratch(cell), logs=written, report=report)
+        task, folder = _task(net, shown, prepare.to(fabric.device), study, cell), scratch and scratch(cell)
+        name = f"equiconv-{study.name}", _run_name(cell, folder)
+        with logs.opened(*name) if logs and fabric.is_global_zero else nullcontext(()) as written:
+            history = fit(task, recipe, fabric, folder=folder, logs=written, report=report)
         measured = _measured(nn.Sequential(prepare, net).eval(), own, study, part, report)
     return {
         "group": cell.label,
@@ -146,9 +148,10 @@ def _curve(net: nn.Module, images: Tensor, labels: Tensor, family: Family, repor
     return accuracies
 
 
-def _run_name(cell: StudyCell) -> str:
-    """Return the name of a run, fit for a file."""
-    return f"{re.sub(r'[^A-Za-z0-9.]+', '-', cell.label)}-seed{cell.seed}"
+def _run_name(cell: StudyCell, folder: Path | None) -> str:
+    """Return the name of a run, fit for a file; that of its folder tells it from runs on other data, or otherwise."""
+    name = f"{re.sub(r'[^A-Za-z0-9.]+', '-', cell.label)}-seed{cell.seed}"
+    return name if folder is None else f"{name}-{folder.stem[:8]}"
 
 
 def as_tensor(images: Any, channels: int) -> Tensor:
@@ -161,7 +164,7 @@ def as_tensor(images: Any, channels: int) -> Tensor:
     tensor = torch.tensor(images).contiguous()
     if tensor.shape[1] == channels:
         return tensor
-    return tensor.float().mean(1, keepdim=True) if channels == 1 else tensor.expand(-1, channels, -1, -1)
+    return float_batch(tensor).mean(1, keepdim=True) if channels == 1 else tensor.expand(-1, channels, -1, -1)
 
 
 @torch.no_grad()

@@ -5,9 +5,10 @@ from typing import Any
 
 from benchmarks.studies.answer import error_text, spoken, value_text
 from benchmarks.table import Column
+from benchmarks.text import markdown as table
 from benchmarks.text import millions
 
-__all__ = ["columns"]
+__all__ = ["columns", "markdown"]
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -35,7 +36,10 @@ def columns(results: Results) -> list[Column]:
         Column("parameters", "Trainable parameters.", lambda row: f"{row['parameters']:,}"),
         *_published(rows, "parameters", "published parameters", lambda value: f"{value:,.0f}"),
         Column(
-            "MACs", "Multiply-accumulate operations of one image's forward pass.", lambda row: millions(row["macs"])
+            "MACs",
+            "Multiply-accumulate operations of one image's forward pass: of factorized layers factor by factor, of "
+            "others those of the dense convolution.",
+            lambda row: millions(row["macs"]),
         ),
         *_published(rows, "macs", "published MACs", millions),
         Column(
@@ -45,6 +49,17 @@ def columns(results: Results) -> list[Column]:
             lambda row: f"{row['peak_memory'] / 2**20:.2f} MiB",
         ),
     ]
+
+
+def markdown(results: Results) -> str:
+    """Return the table in Markdown.
+
+    Args:
+        results: the content of ``results.json``.
+    """
+    shown = columns(results)
+    rows = [[column.text(row) for column in shown] for row in results["rows"]]
+    return table([column.header for column in shown], rows, words=2)
 
 
 def _varied(sweep: Mapping[str, Any] | None, rows: Sequence[Row]) -> list[Column]:

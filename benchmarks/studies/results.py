@@ -16,6 +16,7 @@ __all__ = ["Results", "joined", "study_results"]
 
 Results = dict[str, Any]
 SAME = ("study", "sweep", "part", "data", "recipe")  # of results that can be put together
+TRAINED = ("model", "group", "options", "recipe", "augment", "normalize", "data", "samples")  # what makes a row
 SELECTION = "none: the network after the last epoch is tested, once"
 
 
@@ -39,7 +40,7 @@ def study_results(
         quick: whether it was but a look.
     """
     done = [{**outcome.result, "run": 0} for outcome in outcomes if outcome.result is not None]
-    failures = [{"row": o.cell.label, "seed": o.cell.seed, "reason": o.failure} for o in outcomes if o.result is None]
+    failures = [{"row": o.cell.label, "seed": o.cell.seed, "reason": o.failure} for o in outcomes if o.failure]
     return {
         "study": study.name,
         "title": study.title,
@@ -75,7 +76,8 @@ def joined(study: Study, paths: Sequence[Path]) -> Results:
         paths: the files ``results.json``.
 
     Raises:
-        EquiconvError: if a file is none, or of another study, data or recipe; or if two have the same cell.
+        EquiconvError: if a file is none, or of another study, data or recipe, or its rows are not those of the study
+            any more; or if two have the same cell.
     """
     found = [_read(path) for path in paths]
     _check_same(study, found, paths)
@@ -89,7 +91,12 @@ def joined(study: Study, paths: Sequence[Path]) -> Results:
     if twice := sorted({f"{name}, seed {seed}" for name, seed in names if names.count((name, seed)) > 1}):
         raise EquiconvError(f"--join: more than one file has {'; '.join(twice)}; leave one of them out")
     cells.sort(key=lambda cell: ([row.name for row in study.rows].index(cell["group"]), cell["seed"]))
-    failures = [fail for results in found for fail in results["failures"] if (fail["row"], fail["seed"]) not in names]
+    failures = [
+        failure
+        for results in found
+        for failure in results["failures"]
+        if failure["row"] in known and (failure["row"], failure["seed"]) not in names
+    ]
     rows = _rows(study, cells, len(found[0]["data"]["classes"]))
     return {**found[0], "rows": rows, "cells": cells, "failures": failures, "runs": runs}
 
@@ -99,7 +106,7 @@ def _read(path: Path) -> Results:
         results = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EquiconvError(f"--join: {path} cannot be read as results of a study ({error})") from None
-    if not isinstance(results, dict) or not {*SAME, "cells", "runs"} <= results.keys():
+    if not isinstance(results, dict) or not {*SAME, "rows", "cells", "failures", "runs"} <= results.keys():
         raise EquiconvError(f"--join: {path} holds no results of a study")
     return results
 
@@ -110,3 +117,15 @@ def _check_same(study: Study, found: Sequence[Results], paths: Sequence[Path]) -
             raise EquiconvError(f"--join: {path} is of another study or sweep than {study.name}")
         if odd := [name for name in SAME if results[name] != found[0][name]]:
             raise EquiconvError(f"--join: {path} differs from {paths[0]} in {', '.join(odd)}")
+        _check_rows(study, results, path)
+
+
+def _check_rows(study: Study, results: Results, path: Path) -> None:
+    """Raise unless the rows that were trained are those of the study."""
+    now = {row.name: json.loads(json.dumps(summarize(row, study, [], {}))) for row in study.rows}
+    for then in results["rows"]:
+        odd = [name for name in TRAINED if then["name"] in now and then[name] != now[then["name"]][name]]
+        if odd and then["seeds"]:
+            raise EquiconvError(
+                f"--join: {path} was measured with another {', '.join(odd)} of {then['name']} than the study has now"
+            )

@@ -1,6 +1,7 @@
 """``python -m benchmarks study``: train what a study lists, and write its table."""
 
 import argparse
+import os
 import shlex
 from dataclasses import replace
 from functools import partial
@@ -12,10 +13,10 @@ from benchmarks.cells import CellStore, Outcome
 from benchmarks.data import Dataset, check, load
 from benchmarks.files import write_json, write_text
 from benchmarks.studies.cell import Datasets, StudyCell, cost, run_cell
+from benchmarks.studies.columns import markdown
 from benchmarks.studies.report import write_report
 from benchmarks.studies.results import Results, joined, study_results
 from benchmarks.studies.study import STUDIES, Study, load_study
-from benchmarks.studies.table import markdown
 from benchmarks.sweep import add_engine_arguments, check_workers, result_folder, sweep
 from benchmarks.training.logs import LOGS, LogFolder
 from equiconv import EquiconvError
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--validation", type=float, metavar="SHARE", help="hold out so much of the training images, and test on it")
     add("--quick", action="store_true", help="a minute on the digits: a look, not a measurement")
     add("--join", nargs="+", type=Path, metavar="FILE", help="train nothing; put results.json of several runs together")
+    add("--finished", action="store_true", help="train nothing; the table of what was finished before in this folder")
     add("--log", nargs="+", default=[], choices=LOGS, help="logs of each epoch, besides tables")
     add_engine_arguments(parser)
     add("--out", help="where to write (default: results/STUDY, or results/STUDY-SWEEP)")
@@ -53,12 +55,16 @@ def run(args: argparse.Namespace) -> None:
     """
     study, console = _chosen(args), Console()
     if args.join:
+        _refuse(args, "seeds", "epochs", "set", "validation", "quick", "finished", "log")
         results = joined(study, args.join)
         folder = _folder(args, study)
     else:
         for name in study.datasets if not args.quick else ():
             check(name, study.image)  # at once, before anything is made
         data = _data(args, study)
+        if args.quick:
+            study = study.shrunk(min(len(each.train_labels) for each in data.values()))
+        study.check_samples(data)
         folder = _folder(args, study)
         part = "test" if args.validation is None else "validation"
         outcomes = _trained(study, data, part, args, folder, console)
@@ -86,6 +92,12 @@ def _chosen(args: argparse.Namespace) -> Study:
     return replace(study.trained(changes), seeds=args.seeds or (1 if args.quick else study.seeds))
 
 
+def _refuse(args: argparse.Namespace, *names: str) -> None:
+    """Raise if there are options that say how to train, where nothing is trained."""
+    if given := [f"--{name}" for name in names if getattr(args, name)]:
+        raise EquiconvError(f"--join takes results as they are; got {', '.join(given)}: leave it out")
+
+
 def _changes(words: list[str]) -> dict[str, object]:
     """Return the values of ``--set``."""
     if odd := [word for word in words if "=" not in word]:
@@ -106,12 +118,22 @@ def _part(args: argparse.Namespace, study: Study, name: str) -> Dataset:
 
 def _command(args: argparse.Namespace) -> str:
     """Return the command that gives the same numbers."""
-    words = ["python", "-m", "benchmarks", "study", args.study]
+    words = [*_start(args.engine), "-m", "benchmarks", "study", args.study]
     for name in ("rows", "sweep", "seeds", "epochs", "validation", "out"):
         if getattr(args, name) is not None:
             words += [f"--{name}", str(getattr(args, name))]
     words += ["--first-seed", str(args.first_seed)] * (args.first_seed > 1)
+    words += ["--engine", args.engine] * (args.engine == "torchrun")
+    words += ["--accelerator", args.accelerator] * (args.accelerator != "cpu")
     return shlex.join([*words, *["--set", *args.set] * bool(args.set), *["--quick"] * args.quick])
+
+
+def _start(engine: str) -> list[str]:
+    """Return what starts the processes."""
+    if engine != "torchrun":
+        return ["python"]
+    here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    return ["torchrun", f"--nproc_per_node={here}", f"--nnodes={everywhere // here}"]
 
 
 def _trained(
@@ -124,15 +146,17 @@ def _trained(
     seeds = range(args.first_seed, args.first_seed + study.seeds)
     cells = [StudyCell(row, seed) for row in study.rows for seed in seeds]
     logs = LogFolder(folder / "logs", tuple(args.log))
-    work = partial(run_cell, data=data, study=study, part=part, scratch=store.scratch, logs=logs)
+    work = partial(run_cell, data=data, study=study, part=part, logs=logs)
     chosen = {"engine": args.engine, "workers": args.workers, "accelerator": args.accelerator}
+    chosen["train"] = not args.finished
     return list(sweep(cells, work, store, console, cost=partial(cost, data=data, study=study), **chosen).values())
 
 
 def _write(folder: Path, results: Results, console: Console) -> None:
     """Write the results, and show the table."""
     write_json(folder / "results.json", results)
-    write_text(folder / "table.md", markdown(results["rows"]))
+    table = markdown(results)
+    write_text(folder / "table.md", table)
     write_report(folder, results)
-    console.print(markdown(results["rows"]), markup=False, highlight=False)
+    console.print(table, markup=False, highlight=False, soft_wrap=True)
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)

@@ -1,11 +1,12 @@
 """What a study is, and how its file is read."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmarks.data import Dataset
 from benchmarks.data.augment import augmentation
 from benchmarks.data.families import FAMILIES
 from benchmarks.data.normalize import check_names
@@ -81,7 +82,7 @@ class Study:
         """
         if names is None:
             return self
-        wanted = [name.strip() for name in names.split(",")]
+        wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
         known = {row.line or row.name: None for row in self.rows}
         if unknown := [name for name in wanted if name not in known]:
             raise EquiconvError(f"--rows: {self.name} has no row {', '.join(unknown)}; its rows: {', '.join(known)}")
@@ -101,6 +102,24 @@ class Study:
             for row in self.rows
         )
         return replace(self, recipe=self.recipe.changed(changes), rows=tuple(rows))
+
+    def shrunk(self, most: int) -> "Study":
+        """Return the study with no more training images than so many in any row; fewer ones keep their ratio."""
+        counts = [count for count in map(self.samples_of, self.rows) if count is not None]
+        scale = min(1.0, most / max(counts, default=most))
+        rows = (replace(row, samples=row.samples and max(1, round(scale * row.samples))) for row in self.rows)
+        samples = self.samples and max(1, round(scale * self.samples))
+        return replace(self, rows=tuple(rows), samples=samples)
+
+    def check_samples(self, data: Mapping[str, Dataset]) -> None:
+        """Raise EquiconvError if a row wants more training images than there are."""
+        for row in self.rows:
+            wanted, there = self.samples_of(row), len(data[self.data_of(row)].train_labels)
+            if wanted is not None and wanted > there:
+                raise EquiconvError(
+                    f"{row.name} wants {wanted:,} training images, and there are {there:,}: choose other --rows, or a "
+                    "smaller --validation"
+                )
 
     def recipe_of(self, row: Row) -> Recipe:
         """Return how a row is trained."""
@@ -144,13 +163,21 @@ def load_study(name: str) -> Study:
     sweeps = tuple(_made(Sweep, f"{name}, sweep", _tuples(sweep)) for sweep in entries.pop("sweep", []))
     recipe = _made(Recipe, f"{name}, recipe", entries.pop("recipe", {}))
     study = _made(Study, name, {**entries, "name": name, "recipe": recipe, "rows": rows, "sweeps": sweeps})
+    _check_different(name, rows)
     for row in rows:
         _check(study, row)
     if unknown := [curve for curve in study.curves if curve not in FAMILIES]:
         raise EquiconvError(f"{name}: curves are {', '.join(FAMILIES)}; got {', '.join(unknown)}")
     for sweep in sweeps:
-        study.swept(sweep.name)
+        _check_different(f"{name}, sweep {sweep.name}", study.swept(sweep.name).rows)
     return study
+
+
+def _check_different(where: str, rows: Sequence[Row]) -> None:
+    """Raise if two rows have one name, or are the same but for their names."""
+    for what in ([row.name for row in rows], [str(row.key) for row in rows]):
+        if twice := [row.name for row, each in zip(rows, what, strict=True) if what.count(each) > 1]:
+            raise EquiconvError(f"{where}: each row is there once; alike are {', '.join(twice)}")
 
 
 def _check(study: Study, row: Row) -> None:

@@ -8,20 +8,17 @@ from benchmarks.measure import macs, peak_memory
 from benchmarks.networks import count_parameters
 from benchmarks.studies.row import Row
 from benchmarks.studies.study import Study
-from benchmarks.text import markdown as table
-from benchmarks.text import millions
+from equiconv import GroupConv2d
 
-__all__ = ["costs", "markdown", "summarize"]
+__all__ = ["costs", "summarize"]
 
-HEADERS = (
-    *("network", "group", "width", "error", "published", "parameters", "published"),
-    *("MACs", "published", "memory, batch 2"),
-)
 PAIR = 2  # images of the batch whose memory is told
 
 
 def costs(row: Row, study: Study, classes: int) -> dict[str, float]:
     """Return parameters, multiplications of one image, and the peak of memory of a step with two images.
+
+    Factorized layers count factor by factor, all others as the dense convolution that they are, whatever plan is taken.
 
     Args:
         row: the network.
@@ -29,10 +26,14 @@ def costs(row: Row, study: Study, classes: int) -> dict[str, float]:
         classes: the number of classes.
     """
     net = row.network(study.channels, classes)
+    memory = peak_memory(net, study.image, PAIR, study.channels)
+    for conv in net.modules():
+        if isinstance(conv, GroupConv2d):
+            conv.execution = "dense" if conv.factorization is None else "separable"
     return {
         "parameters": count_parameters(net),
         "macs": macs(net, study.image, study.channels),
-        "peak_memory": peak_memory(net, study.image, PAIR, study.channels),
+        "peak_memory": memory,
     }
 
 
@@ -66,26 +67,3 @@ def summarize(
         "published": dict(row.published),
         **cost,
     }
-
-
-def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the table in Markdown."""
-    return table(HEADERS, [_cells(row) for row in rows], words=2)
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    published = row["published"]
-    return [
-        *(row["name"], row["group"], str(row["options"].get("width", "-")), _error(row)),
-        f"{published['error']:.2f} %" if "error" in published else "-",
-        *(f"{row['parameters']:,}", f"{published['parameters']:,}" if "parameters" in published else "-"),
-        *(millions(row["macs"]), millions(published["macs"]) if "macs" in published else "-"),
-        f"{row['peak_memory'] / 2**20:.2f} MiB",
-    ]
-
-
-def _error(row: Mapping[str, Any]) -> str:
-    if row["error"] is None:
-        return "-"
-    spread = "" if row["std"] is None else f" ± {row['std']:.2f}"
-    return f"{row['error']:.2f}{spread} % ({row['seeds']})"

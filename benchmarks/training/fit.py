@@ -17,10 +17,12 @@ from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.feed import Feed, Share, seed_of
 from benchmarks.training.logs import Log
 from benchmarks.training.recipe import Recipe
+from equiconv import EquiconvError
 
 __all__ = ["Task", "fit"]
 
 Epoch = dict[str, float]
+CHECKED = 200  # steps after which it is looked whether the loss is still a number
 
 
 def _nothing(_: float) -> None:
@@ -129,6 +131,7 @@ def _identity(task: Task, recipe: Recipe, fabric: Fabric) -> dict[str, object]:
         "seed": task.seed,
         "data": task.data.identity,
         "processes": fabric.world_size,
+        "device": fabric.device.type,
     }
 
 
@@ -138,9 +141,23 @@ def _start(task: Task, recipe: Recipe, fabric: Fabric, checkpoint: Checkpoint | 
     net: Any = torch.compile(task.net) if recipe.compiled else task.net
     ready: Any = fabric.setup(net, optimizer)  # on several processes what they exchange is compiled with the network
     run = _Run(fabric, ready[0], ready[1], schedule)
-    if checkpoint is not None and (state := checkpoint.load()) is not None:
+    if checkpoint is not None and (state := _kept(checkpoint, fabric)) is not None:
         run.resume(state)
     return run
+
+
+def _kept(checkpoint: Checkpoint, fabric: Fabric) -> dict[str, Any] | None:
+    """Return the state that the first process finds: on machines with folders of their own the others have none."""
+    found: dict[str, Any] | EquiconvError | None = None
+    if fabric.is_global_zero:
+        try:
+            found = checkpoint.load()
+        except EquiconvError as error:  # for all processes, or the others would wait
+            found = error
+    found = fabric.broadcast(found)
+    if isinstance(found, EquiconvError):
+        raise found
+    return found
 
 
 def _steps(task: Task, recipe: Recipe) -> int:
@@ -153,21 +170,30 @@ def _epoch(run: _Run, task: Task, recipe: Recipe, epoch: int, report: Callable[[
     torch.manual_seed(seed_of(task.seed, epoch, rank))
     run.net.train()
     total = torch.zeros((), device=run.fabric.device)
-    for share in task.data.shares(recipe.batch_size, task.seed, epoch, rank=rank, world=world):
+    shares = task.data.shares(recipe.batch_size, task.seed, epoch, rank=rank, world=world)
+    for step, share in enumerate(shares, 1):
         total += _step(run, task, recipe, share)
         report(float(share.whole))
-    everywhere: Any = run.fabric.all_reduce(total, reduce_op="sum")
-    loss = float(everywhere) / task.data.count
-    if not math.isfinite(loss):
-        raise FloatingPointError(
-            f"the loss became {loss} in epoch {epoch + 1}: a smaller learning rate, or more precision than "
-            f"{recipe.precision}, may help; the state before this epoch is kept"
-        )
+        if step % CHECKED == 0:
+            _everywhere(run, total, epoch, recipe)
+    loss = _everywhere(run, total, epoch, recipe) / task.data.count
     numbers = {"loss": loss, "learning_rate": rate, "seconds": time.monotonic() - started}
     if task.validate is not None:
         run.net.eval()
         numbers |= task.validate(run.net)
     return numbers
+
+
+def _everywhere(run: _Run, total: Tensor, epoch: int, recipe: Recipe) -> float:
+    """Return the sum of the losses of all processes, or raise in all of them if it is not finite."""
+    everywhere: Any = run.fabric.all_reduce(total.clone(), reduce_op="sum")  # it writes to what it gets
+    loss = float(everywhere)
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss became {loss} in epoch {epoch + 1}: a smaller learning rate, or more precision than "
+            f"{recipe.precision}, may help; the state before this epoch is kept"
+        )
+    return loss
 
 
 def _step(run: _Run, task: Task, recipe: Recipe, share: Share) -> Tensor:

@@ -3,7 +3,8 @@
 import csv
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ class Log(ABC):
     @abstractmethod
     def write(self, history: History) -> None:
         """Write the numbers of all epochs so far; the last one is new."""
+
+    def close(self) -> None:
+        """Let go of what is open, at the end of the run."""
+        return
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,11 @@ class TensorBoardLog(Log):
             self._writer.add_scalar(name, value, len(history))
         self._writer.flush()
 
+    def close(self) -> None:
+        """Close the file of events."""
+        if self._writer is not None:
+            self._writer.close()
+
 
 class WandbLog(Log):
     """Send the numbers to Weights & Biases.
@@ -78,15 +88,23 @@ class WandbLog(Log):
     """
 
     def __init__(self, project: str, run: str) -> None:
-        try:
-            import wandb
-        except ImportError:
-            raise EquiconvError("logging to Weights & Biases needs wandb: pip install wandb") from None
-        self._run = wandb.init(project=project, id=run, resume="allow")
+        self._run = _wandb().init(project=project, id=run, resume="allow")
 
     def write(self, history: History) -> None:
         """Send the new numbers."""
         self._run.log(dict(history[-1]), step=len(history))
+
+    def close(self) -> None:
+        """End the run there; the next one of this process would else be written into it."""
+        self._run.finish()
+
+
+def _wandb() -> Any:
+    try:
+        import wandb
+    except ImportError:
+        raise EquiconvError("logging to Weights & Biases needs wandb: pip install wandb") from None
+    return wandb
 
 
 LOGS = ("tensorboard", "wandb")
@@ -99,24 +117,33 @@ class LogFolder:
     Args:
         path: the folder, which gets a table of each run.
         kinds: what else is wanted, some of ``LOGS``.
+
+    Raises:
+        EquiconvError: if what a log needs is not installed.
     """
 
     path: Path
     kinds: tuple[str, ...] = ()
 
-    def open(self, project: str, run: str) -> tuple[Log, ...]:
-        """Return the logs of a run.
+    def __post_init__(self) -> None:
+        if "wandb" in self.kinds:
+            _wandb()
+
+    @contextmanager
+    def opened(self, project: str, run: str) -> Iterator[tuple[Log, ...]]:
+        """Enter the context in which the logs of a run are open.
 
         Args:
             project: its name at Weights & Biases.
             run: the name of the run, fit for a file.
-
-        Raises:
-            EquiconvError: if what a log needs is not installed.
         """
         logs: list[Log] = [CSVLog(self.path / f"{run}.csv")]
         if "tensorboard" in self.kinds:
             logs.append(TensorBoardLog(self.path / run))
         if "wandb" in self.kinds:
             logs.append(WandbLog(project, run))
-        return tuple(logs)
+        try:
+            yield tuple(logs)
+        finally:
+            for log in logs:
+                log.close()

@@ -16,6 +16,13 @@ __all__ = ["OPTIMIZERS", "PRECISIONS", "SCHEDULES", "Recipe"]
 
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "onecycle", "step", "cosine", "cycle")
+RANGES = {  # at least, and below
+    "learning_rate": (0, math.inf),
+    "weight_decay": (0, math.inf),
+    "momentum": (0, 1),
+    "gamma": (0, math.inf),
+    "lowest": (0, math.inf),
+}
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 
 
@@ -62,16 +69,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "every", "accumulate"):
-            if getattr(self, name) < 1:
-                raise EquiconvError(f"{name} is at least 1; got {getattr(self, name)}")
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise EquiconvError(f"{name} is an integer, at least 1; got {getattr(self, name)}")
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise EquiconvError(f"{name} is one of {', '.join(known)}; got {getattr(self, name)!r}")
-        if self.learning_rate <= 0 or self.weight_decay < 0 or not 0 <= self.momentum < 1:
-            raise EquiconvError(
-                "learning_rate is above 0, weight_decay at least 0, momentum at least 0 and below 1; got "
-                f"{self.learning_rate}, {self.weight_decay} and {self.momentum}"
-            )
+        for name, (low, high) in RANGES.items():
+            if not low <= getattr(self, name) < high:
+                raise EquiconvError(f"{name} is at least {low} and below {high}; got {getattr(self, name)}")
+        if self.learning_rate == 0:
+            raise EquiconvError("learning_rate is above 0; got 0")
 
     def changed(self, changes: Mapping[str, object]) -> Self:
         """Return the recipe with other values.

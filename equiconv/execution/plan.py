@@ -206,7 +206,8 @@ def _as_matrices(x: Tensor, outputs: int) -> bool:
     On the CPU it is, because nothing is brought into another layout and back. The gradient of the kernel takes as many
     numbers for each image as the kernel has, so it has to be no larger than the image.
     """
-    if torch.compiler.is_compiling() or x.device.type != "cpu" or not x.is_contiguous():
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # the number of images must stay open
+    if traced or x.device.type != "cpu" or not x.is_contiguous():
         return False
     return outputs <= x.shape[2] * x.shape[3]
 
