@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cells import CellStore, run_cells
-from benchmarks.engines import ENGINES, local, ray
+from benchmarks.engines import ENGINES, Done, Failed, Lost, local, ray
 from equiconv import EquiconvError
 
 ROOT = Path(__file__).parent.parent
@@ -76,6 +76,39 @@ def test_results_failures_and_deaths(engine, tmp_path):
     assert "out of memory?" in outcomes[bad[2]].failure
     assert store.read(bad[0]) is store.read(bad[2]) is None
     assert len(list((tmp_path / "cells").glob("*.json"))) == 4
+
+
+@dataclass
+class Dying:
+    """An engine in which the process of one cell ends, and with it the others, as a pool of processes does."""
+
+    begun: int
+    calls: list
+
+    def run(self, cells, work, tell):
+        self.calls.append(list(cells))
+        for index in cells:
+            if 3 not in cells:
+                tell(Done(index, {"square": 0}))
+            elif self.begun and (index < self.begun or index == 3):
+                tell(Failed(index, "ended", died=True))
+            else:
+                tell(Lost(index))
+
+
+@pytest.mark.parametrize(
+    ("begun", "calls"),
+    [
+        (2, [[0, 1, 2, 3, 4, 5], [2, 4, 5], [0], [1], [3]]),
+        (0, [[0, 1, 2, 3, 4, 5], *([number] for number in range(6))]),
+    ],
+)
+def test_cells_that_had_not_begun_run_together_again(begun, calls, tmp_path):
+    cells, engine = [Cell("good", seed) for seed in range(6)], Dying(begun, [])
+    _, outcomes, _ = run(cells, engine, tmp_path)
+    assert engine.calls == calls
+    assert [cell.seed for cell, outcome in outcomes.items() if outcome.failure] == [3]
+    assert len(outcomes) == 6
 
 
 def test_progress_is_told(engine, tmp_path):

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from functools import partial, partialmethod
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from test_training import RECIPE
 from torch import nn
 
 from benchmarks.__main__ import main
@@ -161,3 +164,43 @@ def test_the_devices_of_all_machines_are_taken(monkeypatch):
         monkeypatch.setenv(name, value)
     hardware = ENGINES["torchrun"](0, "auto").hardware
     assert (hardware.accelerator, hardware.devices, hardware.nodes) == ("cpu", 4, 3)
+
+
+KILLED = """
+import sys
+sys.path[:0] = [{tests!r}, {root!r}]
+import os, pathlib, time
+from test_training import RECIPE, Hardware, fit, task
+folder, seconds = pathlib.Path(sys.argv[1]), float(sys.argv[2])
+(folder / f"process-{{os.getpid()}}").touch()
+def wait(net):
+    time.sleep(seconds)
+    return {{}}
+fabric = Hardware(devices=2).fabric("32-true")
+history = fit(task(validate=wait), RECIPE, fabric, folder=folder / str(fabric.global_rank // int(sys.argv[3])))
+if fabric.is_global_zero:
+    print([epoch["loss"] for epoch in history])
+"""
+
+
+def test_processes_that_were_killed_go_on_to_the_bit(tmp_path):
+    """Also where only the first one finds what was kept, as on machines with folders of their own."""
+    path = tmp_path / "script.py"
+    path.write_text(KILLED.format(tests=str(ROOT / "tests"), root=str(ROOT)))
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", str(path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([*command, str(cut), "1", "2"], env=environment, stderr=subprocess.DEVNULL) as process:
+        while not (cut / "0" / "last.pt").exists():
+            time.sleep(0.01)
+        for found in cut.glob("process-*"):
+            os.kill(int(found.name.split("-")[1]), signal.SIGKILL)
+        process.kill()
+    assert len(torch.load(cut / "0" / "last.pt")["history"]) < RECIPE.epochs
+    runs = [torchrun(str(path), str(folder), "0", own) for folder, own in ((whole, "2"), (cut, "1"))]
+    assert [run.returncode for run in runs] == [0, 0], [run.stderr for run in runs]
+    assert runs[0].stdout == runs[1].stdout != ""
+    first, second = (torch.load(folder / "0" / "last.pt")["net"] for folder in (whole, cut))
+    assert all(torch.equal(first[name], second[name]) for name in first)

@@ -89,7 +89,8 @@ def _drain(messages: Any, tell: Tell) -> set[int]:
         except queue.Empty:
             return heard
         heard.add(index)
-        tell(Progress(index, done))
+        if done:
+            tell(Progress(index, done))
 
 
 @contextmanager
