@@ -41,7 +41,14 @@ def results(rows, **other):
         "train_by_class": [1200] * 10,
     }
     made = {"study": "turned", "title": "Turned digits", "published_by": "Somebody, 5 seeds", "quick": False}
-    made |= {"part": "test", "sweep": None, "data": data, "more_data": [], "recipe": RECIPE, "selection": "none: tested once"}
+    made |= {
+        "part": "test",
+        "sweep": None,
+        "data": data,
+        "more_data": [],
+        "recipe": RECIPE,
+        "selection": "none: tested once",
+    }
     runs = [{"command": "python -m benchmarks study turned", "provenance": PROVENANCE}]
     return made | {"rows": rows, "failures": [], "cells": cells, "runs": runs} | other
 

@@ -18,7 +18,8 @@ Row = Mapping[str, Any]
 USED_WITH = {  # entries of a recipe that only some optimizers and schedules read
     "momentum": ("sgd",),
     "every": ("step", "cycle"),
-    "gamma": ("step",),
+    "gamma": ("step", "milestones"),
+    "milestones": ("milestones",),
     "lowest": ("cycle",),
 }
 

@@ -8,14 +8,14 @@ from typing import Any, Self
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, MultiStepLR, OneCycleLR, StepLR
 
 from equiconv import EquiconvError
 
 __all__ = ["OPTIMIZERS", "PRECISIONS", "SCHEDULES", "Recipe"]
 
 OPTIMIZERS = ("adam", "sgd")
-SCHEDULES = ("constant", "onecycle", "step", "cosine", "cycle")
+SCHEDULES = ("constant", "onecycle", "step", "milestones", "cosine", "cycle")
 RANGES = {  # at least, and below
     "learning_rate": (0, math.inf),
     "weight_decay": (0, math.inf),
@@ -38,10 +38,12 @@ class Recipe:
         weight_decay: added to the gradient (L2).
         momentum: of SGD.
         schedule: ``"constant"``; ``"onecycle"``, PyTorch's OneCycleLR over all steps; ``"step"``, times ``gamma`` every
-            ``every`` epochs; ``"cosine"``, to zero over all steps; ``"cycle"``, half cosines from ``lowest`` up over a
-            quarter of ``every`` epochs, and down over the rest, then ``lowest``.
+            ``every`` epochs; ``"milestones"``, times ``gamma`` after each of them; ``"cosine"``, to zero over all
+            steps; ``"cycle"``, half cosines from ``lowest`` up over a quarter of ``every`` epochs, and down over the
+            rest, then ``lowest``.
         every: epochs of a step, or of the cycle.
         gamma: the factor of a step.
+        milestones: epochs, in rising order.
         lowest: where the cycle starts and ends.
         accumulate: parts in which a batch is computed, one after the other; the gradient is that of the whole.
         precision: ``"32-true"``, ``"64-true"`` or ``"bf16-mixed"``.
@@ -61,6 +63,7 @@ class Recipe:
     schedule: str = "constant"
     every: int = 1
     gamma: float = 0.1
+    milestones: tuple[int, ...] = ()
     lowest: float = 1e-5
     accumulate: int = 1
     precision: str = "32-true"
@@ -77,6 +80,12 @@ class Recipe:
         for name, (low, high) in RANGES.items():
             if not low <= getattr(self, name) < high:
                 raise EquiconvError(f"{name} is at least {low} and below {high}; got {getattr(self, name)}")
+        rising = list(self.milestones) == sorted(set(self.milestones))
+        if not rising or (self.schedule == "milestones") != bool(self.milestones):
+            raise EquiconvError(
+                'milestones are epochs in rising order, for schedule="milestones", which needs them; got '
+                f"{self.milestones} for {self.schedule!r}"
+            )
         if self.learning_rate == 0:
             raise EquiconvError("learning_rate is above 0; got 0")
 
@@ -113,6 +122,8 @@ class Recipe:
             return OneCycleLR(optimizer, self.learning_rate, total_steps=total)
         if self.schedule == "cosine":
             return CosineAnnealingLR(optimizer, total)
+        if self.schedule == "milestones":
+            return MultiStepLR(optimizer, [epoch * steps for epoch in self.milestones], self.gamma)
         if self.schedule == "step":
             return StepLR(optimizer, self.every * steps, self.gamma)
         if self.schedule == "cycle":
@@ -133,6 +144,8 @@ def _read(name: str, value: object, kind: type) -> object:
     """Return a value of a field as what the field holds, which text may spell."""
     if not isinstance(value, str) or kind is str:
         return value
+    if kind is tuple:
+        return tuple(_read(name, part, int) for part in value.split(","))
     try:
         return {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
     except (KeyError, ValueError):
