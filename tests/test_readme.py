@@ -132,6 +132,15 @@ def test_the_tables_and_plots_of_studies_follow_from_the_raw_results(name):
         assert len(run["provenance"]["commit"]) == 40, "measured on a clean commit"
 
 
+def test_the_sentence_of_the_readme_is_that_of_the_committed_run():
+    report = json.loads((RESULTS / "rotmnist-25k.json").read_text())
+    (row,) = [row for row in report["rows"] if row["seeds"]]
+    sentence = (
+        f"{row['parameters']:,} parameters has {row['error']:.2f} ± {row['std']:.2f} % test error, {row['seeds']} seeds"
+    )
+    assert sentence in " ".join((ROOT / "README.md").read_text().split())
+
+
 def test_what_was_chosen_is_the_best_on_validation_data():
     tested, tried = (json.loads((RESULTS / f"{name}.json").read_text()) for name in STUDIES[1:])
     errors = {row["name"]: row["error"] for row in tried["rows"] if not row["augment"]}
