@@ -12,7 +12,7 @@ from benchmarks.data.families import FAMILIES
 from benchmarks.labels import label_points, scale
 from benchmarks.pages import Plot
 from benchmarks.plots import BANDS, COLORS, INK, STYLE, legend, series, svg
-from benchmarks.studies.unseen_plots import DASHES, draw_classes, draw_confusion, draw_curve
+from benchmarks.studies.unseen_plots import DASHES, draw_classes, draw_confusion, draw_curve, of_row
 
 __all__ = ["draw"]
 
@@ -104,8 +104,7 @@ def _errors(results: Results, rows: Sequence[Row]) -> Figure:
 
 def _errors_of(results: Results, row: Row) -> list[float]:
     """Return the errors of the seeds of a row, in percent."""
-    cells = [cell for cell in results["cells"] if cell["group"] == row["name"]]
-    return [100 * error for cell in cells for error in cell["error"].values()]
+    return [100 * error for cell in of_row(results, row) for error in cell["error"].values()]
 
 
 def _costs(results: Results, rows: Sequence[Row], cost: str) -> Figure:
@@ -131,8 +130,7 @@ def _losses(results: Results, rows: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(5.2, 4.4), layout="constrained")
     axes = figure.subplots()
     for index, row in enumerate(rows):
-        seeds = [cell["losses"] for cell in results["cells"] if cell["group"] == row["name"]]
-        losses = np.mean(seeds, axis=0)
+        losses = np.mean([cell["losses"] for cell in of_row(results, row)], axis=0)
         style = series(index, row["name"]) | {"linestyle": DASHES[index // len(COLORS) % len(DASHES)]}
         every = max(1, len(losses) // 8)
         axes.plot(range(1, len(losses) + 1), losses, linewidth=1.2, markersize=3.5, markevery=every, **style)

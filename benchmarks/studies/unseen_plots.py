@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from benchmarks.data.families import FAMILIES
 from benchmarks.plots import COLORS, INK, legend, series
 
-__all__ = ["draw_classes", "draw_confusion", "draw_curve"]
+__all__ = ["DASHES", "draw_classes", "draw_confusion", "draw_curve", "of_row"]
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
