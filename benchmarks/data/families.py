@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.data.moves import hue_shifted, rotated
 
-__all__ = ["FAMILIES", "Family"]
+__all__ = ["FAMILIES", "GRIDS", "Family", "Grid"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,34 @@ class Family:
     def by(self, value: int) -> Callable[[Tensor], Tensor]:
         """Return what moves images by one of the numbers."""
         return lambda x: self.move(x, value)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Hold pairs of moves of two kinds, one after the other.
+
+    Args:
+        title: what the pairs are.
+        first: the family of the first move.
+        second: that of the second.
+        rows: the numbers of the first move.
+        columns: those of the second.
+    """
+
+    title: str
+    first: str
+    second: str
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+
+    @property
+    def colors(self) -> bool:
+        """Whether they need three channels."""
+        return FAMILIES[self.first].colors or FAMILIES[self.second].colors
+
+    def by(self, row: int, column: int) -> Callable[[Tensor], Tensor]:
+        """Return what moves images by a pair of numbers."""
+        return lambda x: FAMILIES[self.second].move(FAMILIES[self.first].move(x, row), column)
 
 
 def mirrored(x: Tensor, degrees: int) -> Tensor:
@@ -64,4 +92,9 @@ FAMILIES = {
     "hue": Family("hue shift of the test images, in HSV", "degrees", tuple(range(-180, 181, 10)), hue_shifted, True),
     "hue-linear": Family("rotation of RGB about gray", "degrees", tuple(range(-180, 181, 10)), hue_rotated, True),
     "translation": Family("translation to the right", "pixels", tuple(range(9)), translated, cyclic=False),
+}
+GRIDS = {
+    "turn-hue": Grid(
+        "turned, then shifted in hue", "rotation", "hue", tuple(range(0, 360, 45)), tuple(range(0, 360, 30))
+    ),
 }
