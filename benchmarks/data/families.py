@@ -88,7 +88,7 @@ def translated(x: Tensor, pixels: int) -> Tensor:
 
 FAMILIES = {
     "rotation": Family("rotation of the test images", "degrees", tuple(range(0, 360, 5)), rotated),
-    "reflection": Family("mirrored, then turned by", "degrees", tuple(range(0, 360, 5)), mirrored),
+    "reflection": Family("reflection, then rotation of the test images", "degrees", tuple(range(0, 360, 5)), mirrored),
     "hue": Family("hue shift of the test images, in HSV", "degrees", tuple(range(-180, 181, 10)), hue_shifted, True),
     "hue-linear": Family("rotation of RGB about gray", "degrees", tuple(range(-180, 181, 10)), hue_rotated, True),
     "translation": Family("translation to the right", "pixels", tuple(range(9)), translated, cyclic=False),

@@ -21,7 +21,7 @@ Results = Mapping[str, Any]
 RING = 72  # colors of the hue wheel
 WHEEL = "The angle is that of the move, the distance from the center the accuracy."
 HUES = "The ring shows the hue that red becomes."
-PANEL = 2.6  # inches
+COLUMNS, PANEL = 2, 2.6  # of maps, and the inches of each
 
 
 def draw(results: Results) -> list[Plot]:
@@ -81,7 +81,7 @@ def _line(results: Results, kind: str, family: Family) -> Figure:
 def _grid(results: Results, kind: str) -> Plot:
     """Draw a map for each network; all have one scale."""
     grid, networks = GRIDS[kind], results["networks"]
-    columns = min(3, len(networks))
+    columns = min(COLUMNS, len(networks))
     rows = math.ceil(len(networks) / columns)
     figure = Figure(figsize=(max(5.2, PANEL * columns + 1), PANEL * rows + 0.6), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
