@@ -1,8 +1,8 @@
 """How a network is trained, as values: optimizer, schedule, batches, precision."""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import torch
@@ -10,12 +10,13 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, MultiStepLR, OneCycleLR, StepLR
 
+from benchmarks.training.penalties import Penalties, add_absolute, check_penalties, penalty_groups
 from equiconv import EquiconvError
 
 __all__ = ["OPTIMIZERS", "PRECISIONS", "SCHEDULES", "Recipe"]
 
 OPTIMIZERS = ("adam", "sgd")
-SCHEDULES = ("constant", "onecycle", "step", "milestones", "cosine", "cycle")
+SCHEDULES = ("constant", "onecycle", "step", "decay", "milestones", "cosine", "cycle")
 RANGES = {  # at least, and below
     "learning_rate": (0, math.inf),
     "weight_decay": (0, math.inf),
@@ -36,9 +37,13 @@ class Recipe:
         optimizer: ``"adam"`` or ``"sgd"``.
         learning_rate: the largest of the schedule.
         weight_decay: added to the gradient (L2).
+        penalties: L1 and L2 by what parameters are, in place of the weight decay: the weights of ``convolution``, those
+            of ``hidden`` linear layers and of the ``output``, and ``other``, biases and norms. They are added to the
+            gradient: signs times the first number, values times the second.
         momentum: of SGD.
         schedule: ``"constant"``; ``"onecycle"``, PyTorch's OneCycleLR over all steps; ``"step"``, times ``gamma`` every
-            ``every`` epochs; ``"milestones"``, times ``gamma`` after each of them; ``"cosine"``, to zero over all
+            ``every`` epochs; ``"decay"``, times ``gamma`` each epoch after the one that follows the first ``every``;
+            ``"milestones"``, times ``gamma`` after each of them; ``"cosine"``, to zero over all
             steps; ``"cycle"``, half cosines from ``lowest`` up over a quarter of ``every`` epochs, and down over the
             rest, then ``lowest``.
         every: epochs of a step, or of the cycle.
@@ -59,6 +64,7 @@ class Recipe:
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
+    penalties: Penalties = field(default_factory=dict)
     momentum: float = 0.9
     schedule: str = "constant"
     every: int = 1
@@ -86,6 +92,7 @@ class Recipe:
                 'milestones are epochs in rising order, for schedule="milestones", which needs them; got '
                 f"{self.milestones} for {self.schedule!r}"
             )
+        check_penalties(self.penalties)
         if self.learning_rate == 0:
             raise EquiconvError("learning_rate is above 0; got 0")
 
@@ -104,11 +111,18 @@ class Recipe:
         values: dict[str, Any] = {name: _read(name, value, known[name]) for name, value in changes.items()}
         return replace(self, **values)
 
-    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        """Return the optimizer of some parameters."""
+    def make_optimizer(self, net: nn.Module) -> Optimizer:
+        """Return the optimizer of a network."""
+        groups: Any = net.parameters()
+        if self.penalties:
+            groups = penalty_groups(net, self.penalties, self.weight_decay)
         if self.optimizer == "adam":
-            return torch.optim.Adam(parameters, self.learning_rate, weight_decay=self.weight_decay)
-        return torch.optim.SGD(parameters, self.learning_rate, self.momentum, weight_decay=self.weight_decay)
+            optimizer: Optimizer = torch.optim.Adam(groups, self.learning_rate, weight_decay=self.weight_decay)
+        else:
+            optimizer = torch.optim.SGD(groups, self.learning_rate, self.momentum, weight_decay=self.weight_decay)
+        if self.penalties:
+            optimizer.register_step_pre_hook(add_absolute)
+        return optimizer
 
     def make_schedule(self, optimizer: Optimizer, steps: int) -> LRScheduler:
         """Return the schedule, to be advanced after every step of the optimizer.
@@ -126,6 +140,8 @@ class Recipe:
             return MultiStepLR(optimizer, [epoch * steps for epoch in self.milestones], self.gamma)
         if self.schedule == "step":
             return StepLR(optimizer, self.every * steps, self.gamma)
+        if self.schedule == "decay":
+            return LambdaLR(optimizer, lambda step: self.gamma ** max(0, step // steps - self.every))
         if self.schedule == "cycle":
             return LambdaLR(optimizer, lambda step: self._cycle(step, self.every * steps) / self.learning_rate)
         return LambdaLR(optimizer, lambda _: 1.0)
