@@ -24,7 +24,7 @@ from equiconv import EquiconvError
 
 __all__ = ["add_arguments", "run"]
 
-QUICK = ("digits", 400, 200)  # the data of a quick run, and how many images of it
+QUICK = "digits"  # the data of a quick run
 QUICK_EPOCHS = 2
 
 
@@ -120,7 +120,7 @@ def _data(args: argparse.Namespace, study: Study) -> dict[str, Dataset]:
 
 def _part(args: argparse.Namespace, study: Study, name: str) -> Dataset:
     """Return images, or a few digits for a quick run; a part of those for training, if choices are made."""
-    data = load(QUICK[0], study.image).limited(*QUICK[1:]) if args.quick else load(name, study.image)
+    data = load(QUICK, study.image).limited(*study.quick) if args.quick else load(name, study.image)
     return data if args.validation is None else data.validation(args.validation)
 
 

@@ -40,6 +40,7 @@ class Study:
         samples: the number of training images of each row, the first ones; None takes all.
         normalize_first: images are normalized before they are augmented.
         curves: the moves of the test images under which accuracy is measured, of ``benchmarks.data.families.FAMILIES``.
+        quick: training and test images of a quick run, of networks that take their time.
         sweeps: rows whose width, or number of images, varies.
         sweep: the one of them whose points are the rows.
     """
@@ -58,6 +59,7 @@ class Study:
     samples: int | None = None
     normalize_first: bool = False
     curves: tuple[str, ...] = ()
+    quick: tuple[int, int] = (400, 200)
     sweeps: tuple[Sweep, ...] = ()
     sweep: Sweep | None = None
 
@@ -142,6 +144,10 @@ class Study:
         """Return the number of training images of a row; None for all."""
         return row.samples or self.samples
 
+    def image_of(self, row: Row) -> int:
+        """Return the rows and columns of what the network of a row sees."""
+        return self.image + self.normalize_of(row).count("pad")
+
     def normalize_of(self, row: Row) -> tuple[str, ...]:
         """Return the normalizations of a row."""
         return row.normalize or self.normalize
@@ -161,8 +167,8 @@ def load_study(name: str) -> Study:
     entries = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     rows = tuple(_made(Row, f"{name}, row", _tuples(row)) for row in entries.pop("row", []))
     sweeps = tuple(_made(Sweep, f"{name}, sweep", _tuples(sweep)) for sweep in entries.pop("sweep", []))
-    recipe = _made(Recipe, f"{name}, recipe", entries.pop("recipe", {}))
-    study = _made(Study, name, {**entries, "name": name, "recipe": recipe, "rows": rows, "sweeps": sweeps})
+    recipe = _made(Recipe, f"{name}, recipe", _tuples(entries.pop("recipe", {})))
+    study = _made(Study, name, {**_tuples(entries), "name": name, "recipe": recipe, "rows": rows, "sweeps": sweeps})
     _check_different(name, rows)
     for row in rows:
         _check(study, row)

@@ -136,7 +136,7 @@ def _identity(task: Task, recipe: Recipe, fabric: Fabric) -> dict[str, object]:
 
 
 def _start(task: Task, recipe: Recipe, fabric: Fabric, checkpoint: Checkpoint | None) -> _Run:
-    optimizer = recipe.make_optimizer(task.net.parameters())
+    optimizer = recipe.make_optimizer(task.net)
     schedule = recipe.make_schedule(optimizer, _steps(task, recipe))
     net: Any = torch.compile(task.net) if recipe.compiled else task.net
     ready: Any = fabric.setup(net, optimizer)  # on several processes what they exchange is compiled with the network
