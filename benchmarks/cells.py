@@ -26,7 +26,8 @@ SOURCES = (
         HERE / "data" / f"{name}.py"
         for name in ("augment", "batch", "families", "images", "moves", "normalize", "stream")
     ),
-    *(HERE / "studies" / name for name in ("cell.py", "row.py", "study.py")),
+    *(HERE / "studies" / name for name in ("cell.py", "row.py", "study.py", "trained.py")),
+    HERE / "robustness" / "probe.py",
 )
 
 

@@ -21,6 +21,10 @@ from equiconv import EquiconvError
         ({"epochs": 9, "schedule": "milestones"}, "milestones are epochs in rising order"),
         ({"epochs": 9, "schedule": "milestones", "milestones": (3, 2)}, "milestones are epochs in rising order"),
         ({"epochs": 9, "milestones": (3,)}, 'for schedule="milestones"'),
+        ({"epochs": 9, "schedule": "cosine", "warmup": 1}, "a warm-up is for the schedules constant, step, milestones"),
+        ({"epochs": 9, "warmup": -1}, "warmup is at least 0 and below inf; got -1"),
+        ({"epochs": 9, "told_for": 4.5}, "told_for is an integer, at least 0; got 4.5"),
+        ({"epochs": 9, "rate_batch": -1}, "rate_batch is an integer, at least 0; got -1"),
     ],
 )
 def test_recipes_that_make_no_sense(options, message):
@@ -52,6 +56,45 @@ def test_the_cycle():
 def test_milestones():
     recipe = Recipe(9, learning_rate=1.0, schedule="milestones", milestones=(2, 3))
     assert rates(recipe, 5, 20) == pytest.approx([1.0] * 10 + [0.1] * 5 + [0.01] * 5)
+
+
+IMAGENET = {"learning_rate": 0.1, "optimizer": "sgd", "schedule": "milestones", "milestones": (30, 60, 80)}
+IMAGENET |= {"warmup": 5, "told_for": 90, "rate_batch": 256}
+
+
+def published(epochs, batch, steps):
+    """Return the learning rate of each step as the published script of ImageNet has it."""
+    s, found = epochs / 90, []
+    for epoch in range(epochs):
+        for step in range(steps):
+            warm = (1 + step + epoch * steps) / (5 * steps * s) if epoch < 5 * s else 1
+            found.append(0.1 * batch / 256 * 0.1 ** (epoch // (30 * s) + (epoch >= 80 * s)) * min(1, warm))
+    return found
+
+
+@pytest.mark.parametrize(("epochs", "batch"), [(90, 256), (90, 1024), (45, 64), (180, 256), (7, 256), (1, 256)])
+def test_the_schedule_of_imagenet_is_the_published_one(epochs, batch):
+    recipe = Recipe(epochs, batch_size=batch, **IMAGENET)
+    assert rates(recipe, 4, 4 * epochs) == pytest.approx(published(epochs, batch, 4))
+
+
+@pytest.mark.parametrize(
+    "broken", [{"warmup": 0}, {"warmup": 4}, {"told_for": 0}, {"rate_batch": 0}, {"milestones": (30, 60)}, {"gamma": 1}]
+)
+def test_every_entry_of_that_schedule_has_its_part(broken):
+    recipe = Recipe(45, batch_size=64, **IMAGENET | broken)
+    assert rates(recipe, 4, 180) != pytest.approx(published(45, 64, 4))
+
+
+def test_a_warm_up_before_steps():
+    recipe = Recipe(9, learning_rate=1.0, schedule="step", every=2, warmup=1.5)
+    assert rates(recipe, 2, 10) == pytest.approx([1 / 3, 2 / 3, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01])
+    assert rates(Recipe(9, learning_rate=1.0, warmup=2), 2, 5) == pytest.approx([0.25, 0.5, 0.75, 1, 1])
+
+
+def test_epochs_are_stretched_without_a_warm_up_too():
+    recipe = Recipe(4, learning_rate=1.0, schedule="step", every=4, told_for=8)
+    assert rates(recipe, 1, 4) == pytest.approx([1, 1, 0.1, 0.1])
 
 
 def test_values_of_the_command_line():

@@ -17,11 +17,12 @@ from benchmarks.data.normalize import normalization
 from benchmarks.networks import count_parameters
 from benchmarks.studies.row import Row
 from benchmarks.studies.study import Study
+from benchmarks.studies.trained import TrainedNetwork
 from benchmarks.train import FORWARD_SHARE, Report, reproducible
 from benchmarks.training import CPU, Hardware, Images, Task, fit
 from benchmarks.training.logs import LogFolder
 
-__all__ = ["Datasets", "StudyCell", "as_tensor", "cost", "run_cell"]
+__all__ = ["Datasets", "StudyCell", "as_tensor", "cost", "predictions", "run_cell"]
 
 Datasets = Mapping[str, Dataset]
 Move = Callable[[Tensor], Tensor]
@@ -70,6 +71,7 @@ def run_cell(
     hardware: Hardware = CPU,
     scratch: Callable[[StudyCell], Path] | None = None,
     logs: LogFolder | None = None,
+    networks: Path | None = None,
 ) -> dict[str, Any]:
     """Train a network and test it once, after the last epoch.
 
@@ -82,6 +84,7 @@ def run_cell(
         hardware: where to train.
         scratch: tells the folder where the state is kept; None keeps nothing.
         logs: where the numbers of each epoch go; None writes none.
+        networks: the folder that the trained network is written to, under the name of the run; None writes none.
 
     Returns:
         The loss of each epoch, the parameters, and on that part the error, how often each class is taken for each
@@ -102,7 +105,10 @@ def run_cell(
         name = f"equiconv-{study.name}", _run_name(cell, folder)
         with logs.opened(*name) if logs and fabric.is_global_zero else nullcontext(()) as written:
             history = fit(task, recipe, fabric, folder=folder, logs=written, report=report)
-        measured = _measured(nn.Sequential(prepare, net).eval(), own, study, part, report)
+        trained = _trained(cell, net, prepare, own, study)
+        if networks is not None and fabric.is_global_zero:
+            trained.save(networks / f"{name[1]}.pt")
+        measured = _measured(trained.model, own, study, part, report)
     return {
         "group": cell.label,
         "seed": cell.seed,
@@ -111,6 +117,23 @@ def run_cell(
         "losses": [epoch["loss"] for epoch in history],
         "seconds": sum(epoch["seconds"] for epoch in history),
     }
+
+
+def _trained(cell: StudyCell, net: nn.Module, prepare: nn.Module, data: Dataset, study: Study) -> TrainedNetwork:
+    """Return a network with all that is needed to build it again."""
+    return TrainedNetwork(
+        study.name,
+        cell.row,
+        cell.seed,
+        data.name,
+        data.size,
+        study.channels,
+        data.classes,
+        study.normalize_of(cell.row),
+        study.augment_of(cell.row),
+        net,
+        prepare,
+    )
 
 
 def _task(net: nn.Module, shown: Images, prepare: nn.Module, study: Study, cell: StudyCell) -> Task:
@@ -124,7 +147,7 @@ def _task(net: nn.Module, shown: Images, prepare: nn.Module, study: Study, cell:
 def _measured(net: nn.Module, data: Dataset, study: Study, part: str, report: Report) -> dict[str, Any]:
     """Return what a trained network does on images that it has not seen: fit for JSON."""
     images, labels = as_tensor(data.test_images, study.channels), torch.tensor(data.test_labels)
-    predicted, few = _predictions(net, images, report), slice(study.curve_images)
+    predicted, few = predictions(net, images, report), slice(study.curve_images)
     return {
         "error": {part: int((predicted != labels).sum()) / len(labels)},
         "confusion": _confusion(predicted, labels, len(data.classes)),
@@ -143,7 +166,7 @@ def _curve(net: nn.Module, images: Tensor, labels: Tensor, family: Family, repor
     """Return the accuracy at each move of a family."""
     accuracies = []
     for value in family.values:
-        predicted = _predictions(net, images, report, family.by(value))
+        predicted = predictions(net, images, report, family.by(value))
         accuracies.append(int((predicted == labels).sum()) / len(labels))
     return accuracies
 
@@ -168,8 +191,15 @@ def as_tensor(images: Any, channels: int) -> Tensor:
 
 
 @torch.no_grad()
-def _predictions(net: nn.Module, images: Tensor, report: Report, move: Move = _unmoved) -> Tensor:
-    """Return the classes ``(N,)`` that a network gives to moved images."""
+def predictions(net: nn.Module, images: Tensor, report: Report, move: Move = _unmoved) -> Tensor:
+    """Return the classes ``(N,)`` that a network gives to images.
+
+    Args:
+        net: maps images in [0, 1] to logits.
+        images: ``(N, C, S, S)``.
+        report: called with the work done since the last call.
+        move: changes a batch before that.
+    """
     found, like = [], next(net.parameters())
     for batch in images.split(BATCH):
         found.append(net(move(float_batch(batch)).to(like)).argmax(1).cpu())

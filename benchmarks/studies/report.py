@@ -22,6 +22,7 @@ USED_WITH = {  # entries of a recipe that only some optimizers and schedules rea
     "milestones": ("milestones",),
     "lowest": ("cycle",),
 }
+IF_THERE = ("warmup", "told_for", "rate_batch")  # that are 0 where they are not used
 
 
 def write_report(folder: Path, results: Results) -> None:
@@ -58,7 +59,9 @@ def _used(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of a recipe that its optimizer and its schedule read."""
     chosen = (recipe["optimizer"], recipe["schedule"])
     return {
-        name: value for name, value in recipe.items() if name not in USED_WITH or set(USED_WITH[name]) & set(chosen)
+        name: value
+        for name, value in recipe.items()
+        if (name not in USED_WITH or set(USED_WITH[name]) & set(chosen)) and (value or name not in IF_THERE)
     }
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from typing import Any, Self
 
 import torch
@@ -16,13 +17,16 @@ __all__ = ["OPTIMIZERS", "PRECISIONS", "SCHEDULES", "Recipe"]
 
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "onecycle", "step", "milestones", "cosine", "cycle")
+COUNTS = {"epochs": 1, "batch_size": 1, "every": 1, "accumulate": 1, "told_for": 0, "rate_batch": 0}  # at least
 RANGES = {  # at least, and below
     "learning_rate": (0, math.inf),
     "weight_decay": (0, math.inf),
     "momentum": (0, 1),
     "gamma": (0, math.inf),
     "lowest": (0, math.inf),
+    "warmup": (0, math.inf),
 }
+WARMED = ("constant", "step", "milestones")  # schedules that may have a warm-up
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 
 
@@ -49,6 +53,12 @@ class Recipe:
         precision: ``"32-true"``, ``"64-true"`` or ``"bf16-mixed"``.
         compiled: run the network through ``torch.compile``.
         channels_last: keep images in channels_last.
+        warmup: epochs in which the learning rate rises, linearly and with every step, of the schedules "constant",
+            "step" and "milestones".
+        told_for: the number of epochs for which ``every``, ``milestones`` and ``warmup`` are told: with more or fewer
+            epochs they are stretched in proportion, steps and milestones to whole epochs; 0 takes them as they are.
+        rate_batch: the batch size for which ``learning_rate`` is told: with another one it changes in proportion; 0
+            takes it as it is.
 
     Raises:
         EquiconvError: if a value is out of range.
@@ -69,11 +79,14 @@ class Recipe:
     precision: str = "32-true"
     compiled: bool = False
     channels_last: bool = False
+    warmup: float = 0.0
+    told_for: int = 0
+    rate_batch: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "every", "accumulate"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise EquiconvError(f"{name} is an integer, at least 1; got {getattr(self, name)}")
+        for name, least in COUNTS.items():
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
+                raise EquiconvError(f"{name} is an integer, at least {least}; got {getattr(self, name)}")
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise EquiconvError(f"{name} is one of {', '.join(known)}; got {getattr(self, name)!r}")
@@ -86,6 +99,8 @@ class Recipe:
                 'milestones are epochs in rising order, for schedule="milestones", which needs them; got '
                 f"{self.milestones} for {self.schedule!r}"
             )
+        if self.warmup and self.schedule not in WARMED:
+            raise EquiconvError(f"a warm-up is for the schedules {', '.join(WARMED)}; got one for {self.schedule!r}")
         if self.learning_rate == 0:
             raise EquiconvError("learning_rate is above 0; got 0")
 
@@ -104,11 +119,16 @@ class Recipe:
         values: dict[str, Any] = {name: _read(name, value, known[name]) for name, value in changes.items()}
         return replace(self, **values)
 
+    @property
+    def highest(self) -> float:
+        """The largest learning rate of the schedule, for this batch size."""
+        return self.learning_rate * (self.batch_size / self.rate_batch if self.rate_batch else 1)
+
     def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         """Return the optimizer of some parameters."""
         if self.optimizer == "adam":
-            return torch.optim.Adam(parameters, self.learning_rate, weight_decay=self.weight_decay)
-        return torch.optim.SGD(parameters, self.learning_rate, self.momentum, weight_decay=self.weight_decay)
+            return torch.optim.Adam(parameters, self.highest, weight_decay=self.weight_decay)
+        return torch.optim.SGD(parameters, self.highest, self.momentum, weight_decay=self.weight_decay)
 
     def make_schedule(self, optimizer: Optimizer, steps: int) -> LRScheduler:
         """Return the schedule, to be advanced after every step of the optimizer.
@@ -119,20 +139,43 @@ class Recipe:
         """
         total = self.epochs * steps
         if self.schedule == "onecycle":
-            return OneCycleLR(optimizer, self.learning_rate, total_steps=total)
+            return OneCycleLR(optimizer, self.highest, total_steps=total)
         if self.schedule == "cosine":
             return CosineAnnealingLR(optimizer, total)
-        if self.schedule == "milestones":
-            return MultiStepLR(optimizer, [epoch * steps for epoch in self.milestones], self.gamma)
-        if self.schedule == "step":
-            return StepLR(optimizer, self.every * steps, self.gamma)
         if self.schedule == "cycle":
-            return LambdaLR(optimizer, lambda step: self._cycle(step, self.every * steps) / self.learning_rate)
+            length = self._stretched(self.every) * steps
+            return LambdaLR(optimizer, lambda step: self._cycle(step, length) / self.highest)
+        if self.warmup:
+            return LambdaLR(optimizer, lambda step: self._warmed(step, steps) * self._decayed(step, steps))
+        if self.schedule == "milestones":
+            return MultiStepLR(optimizer, [self._stretched(epoch) * steps for epoch in self.milestones], self.gamma)
+        if self.schedule == "step":
+            return StepLR(optimizer, self._stretched(self.every) * steps, self.gamma)
         return LambdaLR(optimizer, lambda _: 1.0)
+
+    @property
+    def _stretch(self) -> Fraction:
+        """What epochs are multiplied with, for the number of epochs that there are."""
+        return Fraction(self.epochs, self.told_for or self.epochs)
+
+    def _stretched(self, epoch: int) -> int:
+        """Return the epoch that this one becomes, a whole one."""
+        return math.ceil(self._stretch * epoch)
+
+    def _warmed(self, step: int, steps: int) -> float:
+        """Return the factor of the warm-up at a step, of so many in an epoch."""
+        return min(1.0, (1 + step) / (self.warmup * self._stretch * steps))
+
+    def _decayed(self, step: int, steps: int) -> float:
+        """Return the factor of all steps or milestones behind a step, of so many in an epoch."""
+        epoch = step // steps
+        if self.schedule == "step":
+            return self.gamma ** (epoch // self._stretched(self.every))
+        return self.gamma ** sum(epoch >= self._stretched(milestone) for milestone in self.milestones)
 
     def _cycle(self, step: int, length: int) -> float:
         """Return the learning rate at a step of the cycle."""
-        low, high, rise = self.lowest, self.learning_rate, max(1, length // 4)
+        low, high, rise = self.lowest, self.highest, max(1, length // 4)
         if step >= length:
             return low
         if step <= rise:
