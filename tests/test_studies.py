@@ -40,6 +40,13 @@ def test_parameters_are_those_published_and_what_is_added_has_no_more(name, clas
     assert all(18_000 <= parameters <= found[0] for parameters in found[rows:])
 
 
+def test_the_narrow_rows_are_equally_large():
+    study = load_study("cifar-narrow")
+    with torch.device("meta"):
+        found = [count_parameters(row.network(study.channels, 10)) for row in study.rows]
+    assert all(43_000 <= parameters <= 45_000 for parameters in found)
+
+
 # The published code multiplies before the stride and the window; what was published counts as if it were behind.
 EXECUTED = {"g-P4CNN-small": 4.759, "g-P4CNN": 13.463, "gc-P4CNN-small": 2.187, "gc-P4CNN": 16.506}
 

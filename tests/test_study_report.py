@@ -133,6 +133,8 @@ def test_how_it_was_measured(tmp_path):
     assert "Turned digits. Training: 12,000 images; test: 50,000; 28x28 pixels; 10 classes." in text
     assert "none: tested once." in text
     assert "cnn on P4M; width 10" in text
+    assert "the first" not in text
+    assert "that of the first 1,000." in page(tmp_path, changed(TABLE, curve_images=1000)).text
 
 
 def test_names_cannot_be_taken_for_html(tmp_path):

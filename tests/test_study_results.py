@@ -97,6 +97,18 @@ def test_what_is_measured(digits):
     assert accuracy[18] == pytest.approx(1 - trained(turned)["error"]["test"])
 
 
+def test_few_of_the_test_images_are_moved(digits):
+    few = replace(STUDY, curves=("rotation",), curve_images=7)
+    result = trained(digits, study=few)
+    first = replace(digits, test_images=digits.test_images[:7], test_labels=digits.test_labels[:7])
+    assert result["error"] == trained(digits)["error"]
+    assert result["curves"] == trained(first, study=few)["curves"]
+    assert result["curves"] != trained(digits, study=replace(few, curve_images=None))["curves"]
+    cell, done = StudyCell(ROW, 1), []
+    run_cell(cell, done.append, data={"digits": digits}, study=few)
+    assert sum(done) == pytest.approx(cost(cell, {"digits": digits}, few))
+
+
 def test_normalization_is_that_of_the_row_in_training_and_test(digits):
     bright = replace(digits, train_images=digits.train_images / 2 + 0.3, test_images=digits.test_images / 2 + 0.3)
     contrast = replace(ROW, normalize=("contrast",))

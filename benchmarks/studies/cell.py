@@ -57,8 +57,8 @@ def cost(cell: StudyCell, data: Datasets, study: Study) -> float:
     """Return the work of a cell, in training images that are seen once."""
     own = data[study.data_of(cell.row)]
     images = len(own.train_labels[: study.samples_of(cell.row)])
-    passes = 1 + sum(len(FAMILIES[name].values) for name in study.curves)
-    return study.recipe_of(cell.row).epochs * images + FORWARD_SHARE * passes * len(own.test_labels)
+    moved = sum(len(FAMILIES[name].values) for name in study.curves) * len(own.test_labels[: study.curve_images])
+    return study.recipe_of(cell.row).epochs * images + FORWARD_SHARE * (len(own.test_labels) + moved)
 
 
 def run_cell(
@@ -147,11 +147,11 @@ def _task(net: nn.Module, shown: Images, prepare: nn.Module, study: Study, cell:
 def _measured(net: nn.Module, data: Dataset, study: Study, part: str, report: Report) -> dict[str, Any]:
     """Return what a trained network does on images that it has not seen: fit for JSON."""
     images, labels = as_tensor(data.test_images, study.channels), torch.tensor(data.test_labels)
-    predicted = predictions(net, images, report)
+    predicted, few = predictions(net, images, report), slice(study.curve_images)
     return {
         "error": {part: int((predicted != labels).sum()) / len(labels)},
         "confusion": _confusion(predicted, labels, len(data.classes)),
-        "curves": {name: _curve(net, images, labels, FAMILIES[name], report) for name in study.curves},
+        "curves": {name: _curve(net, images[few], labels[few], FAMILIES[name], report) for name in study.curves},
     }
 
 

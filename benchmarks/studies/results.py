@@ -16,6 +16,7 @@ __all__ = ["Results", "joined", "study_results"]
 
 Results = dict[str, Any]
 SAME = ("study", "sweep", "part", "data", "recipe")  # of results that can be put together
+SAME_IF_TOLD = ("curve_images",)
 TRAINED = ("model", "group", "options", "recipe", "augment", "normalize", "data", "samples")  # what makes a row
 SELECTION = "none: the network after the last epoch is tested, once"
 
@@ -52,6 +53,7 @@ def study_results(
         "more_data": [dict(each) for each in data[1:]],
         "recipe": asdict(study.recipe),
         "augment": dict(study.augment),
+        "curve_images": study.curve_images,
         "selection": SELECTION,
         "rows": _rows(study, done, len(data[0]["classes"])),
         "failures": failures,
@@ -115,7 +117,7 @@ def _check_same(study: Study, found: Sequence[Results], paths: Sequence[Path]) -
     for results, path in zip(found, paths, strict=True):
         if results["study"] != study.name or (results["sweep"] or {}).get("name") != (study.sweep and study.sweep.name):
             raise EquiconvError(f"--join: {path} is of another study or sweep than {study.name}")
-        if odd := [name for name in SAME if results[name] != found[0][name]]:
+        if odd := [name for name in (*SAME, *SAME_IF_TOLD) if results.get(name) != found[0].get(name)]:
             raise EquiconvError(f"--join: {path} differs from {paths[0]} in {', '.join(odd)}")
         _check_rows(study, results, path)
 

@@ -151,7 +151,7 @@ def _trained(
     """Return what became of every cell; those of earlier runs are taken from the folder."""
     hashes = [each.fingerprint() for each in data.values()]
     common = part, hashes, study.recipe, study.channels, sorted(study.augment.items()), study.normalize, study.samples
-    store = CellStore(folder / "cells", (*common, study.normalize_first, study.curves))
+    store = CellStore(folder / "cells", (*common, study.normalize_first, study.curves, study.curve_images))
     seeds = range(args.first_seed, args.first_seed + study.seeds)
     cells = [StudyCell(row, seed) for row in study.rows for seed in seeds]
     logs = LogFolder(folder / "logs", tuple(args.log))

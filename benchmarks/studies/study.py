@@ -40,6 +40,7 @@ class Study:
         samples: the number of training images of each row, the first ones; None takes all.
         normalize_first: images are normalized before they are augmented.
         curves: the moves of the test images under which accuracy is measured, of ``benchmarks.data.families.FAMILIES``.
+        curve_images: the number of test images that are moved, the first ones; None takes all.
         quick: training and test images of a quick run, of networks that take their time.
         sweeps: rows whose width, or number of images, varies.
         sweep: the one of them whose points are the rows.
@@ -59,6 +60,7 @@ class Study:
     samples: int | None = None
     normalize_first: bool = False
     curves: tuple[str, ...] = ()
+    curve_images: int | None = None
     quick: tuple[int, int] = (400, 200)
     sweeps: tuple[Sweep, ...] = ()
     sweep: Sweep | None = None
