@@ -26,13 +26,13 @@ def costs(row: Row, study: Study, classes: int) -> dict[str, float]:
         classes: the number of classes.
     """
     net = row.network(study.channels, classes)
-    memory = peak_memory(net, study.image, PAIR, study.channels)
+    memory = peak_memory(net, study.image_of(row), PAIR, study.channels)
     for conv in net.modules():
         if isinstance(conv, GroupConv2d):
             conv.execution = "dense" if conv.factorization is None else "separable"
     return {
         "parameters": count_parameters(net),
-        "macs": macs(net, study.image, study.channels),
+        "macs": macs(net, study.image_of(row), study.channels),
         "peak_memory": memory,
     }
 
