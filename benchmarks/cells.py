@@ -24,7 +24,7 @@ SOURCES = (
     *(HERE / name for name in ("training", "train.py", "networks.py", "groups.py")),
     *(
         HERE / "data" / f"{name}.py"
-        for name in ("augment", "batch", "families", "images", "moves", "normalize", "stream")
+        for name in ("augment", "batch", "families", "images", "moves", "normalize", "policy", "stream")
     ),
     *(HERE / "studies" / name for name in ("cell.py", "row.py", "study.py", "trained.py")),
     HERE / "robustness" / "probe.py",

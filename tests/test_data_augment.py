@@ -11,7 +11,9 @@ from torch.nn import functional as F
 from benchmarks.data.augment import (
     AUGMENTATIONS,
     Augmentation,
+    AutoAugment,
     Crop,
+    Cutout,
     Grayscale,
     Hue,
     Mirror,
@@ -23,6 +25,7 @@ from equiconv import EquiconvError
 
 TURNS = {"rotation": 180, "rotation-nearest": 180, "rotation-fine": 180}
 VALUES = {"crop": 4, "resized-crop": 12, "mirror": 0.5, **TURNS, "hue": 0.5, "grayscale": 0.5}
+VALUES |= {"autoaugment": 0.9, "cutout": 5}
 COUNT = 400
 
 
@@ -79,6 +82,8 @@ def test_order_is_that_of_the_names_and_unknown_names_are_refused():
         ("rotation", 200),
         ("hue", 0.6),
         ("grayscale", -1),
+        ("autoaugment", 0),
+        ("cutout", 0.5),
     ],
 )
 def test_values_out_of_range_are_refused(name, value):
@@ -86,7 +91,7 @@ def test_values_out_of_range_are_refused(name, value):
         augmentation({name: value})
 
 
-@pytest.mark.parametrize("name", ["hue", "grayscale"])
+@pytest.mark.parametrize("name", ["hue", "grayscale", "autoaugment"])
 def test_colors_of_gray_images_are_refused(name):
     with pytest.raises(EquiconvError, match="needs RGB images; got 1 channels"):
         augmentation({name: 0.5})(torch.rand(2, 1, 8, 8))
@@ -254,3 +259,39 @@ def test_fine_turns_are_the_same_turns_at_another_resolution():
     assert (fine - x).abs().max() > 0.2
     with pytest.raises(EquiconvError, match="whole number as the scale"):
         Rotation(180, scale=0)
+
+
+def assert_cuts_out(module, side, size=9):
+    x = torch.ones(20 * COUNT, 1, size, size)
+    y = module(x)
+    assert set(y.unique().tolist()) == {0, 1}
+    rows, columns = ((y == 0).any(axis)[:, 0] for axis in (3, 2))
+    assert torch.equal((y == 0)[:, 0], rows[:, :, None] & columns[:, None])  # rectangles
+    for covered in (rows, columns):
+        assert covered.sum(1).max() == side
+        assert (covered.int().diff(dim=1).abs().sum(1) <= 2).all()  # in one piece
+        # the places where it can begin: as many as the axis has pixels, alike frequent
+        first = covered.int().argmax(1) - (side - covered.sum(1)) * covered[:, 0]
+        counts = torch.bincount(first + side // 2, minlength=size)
+        assert len(counts) == size
+        assert (counts - len(x) / size).abs().max() < 5 * math.sqrt(len(x) / size)
+
+
+@pytest.mark.parametrize("side", [4, 5])
+def test_squares_are_cut_out_about_every_pixel(side):
+    assert_cuts_out(Cutout(side), side)
+    for broken in (
+        Cutout(side - 1),
+        Broken(lambda x: F.pad(Cutout(side)(x[..., 1:]), (1, 0), value=1)),
+        Broken(lambda x: (torch.rand_like(x) < 0.5).float()),
+    ):
+        with pytest.raises(AssertionError):
+            assert_cuts_out(broken, side)
+
+
+def test_a_share_of_the_images_is_changed_by_the_policy():
+    x = (255 * twins()).round() / 255
+    same = (AutoAugment(0.5)(x) == x).flatten(1).all(1).float().mean()
+    often = (AutoAugment(1)(x) == x).flatten(1).all(1).float().mean()
+    assert 0.05 < often < 0.3  # operations that are not drawn
+    assert abs(same - (1 + often) / 2) < 6 * math.sqrt(0.25 / COUNT)

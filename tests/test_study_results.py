@@ -199,6 +199,19 @@ def test_runs_are_put_together(monkeypatch, tmp_path):
     assert not (tmp_path / "no").exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("--seeds 2", "--first-seed 2", "--epochs 3", "--set epochs=2", "--curves hue", "--validation 0.2", "--quick"),
+        *("--finished", "--log tensorboard", "--engine ray", "--accelerator cuda", "--workers 2"),
+    ],
+)
+def test_what_results_that_are_put_together_do_not_go_by_is_refused(words, tmp_path, capsys):
+    given = ["study", "rotmnist", "--join", str(tmp_path / "a.json"), "--out", str(tmp_path / "out")]
+    assert main([*given, *words.split()]) == 2
+    assert f"--join takes results as they are; got {words.split()[0]}: leave it out" in capsys.readouterr().err
+
+
 def test_precision_of_the_command_line_is_used(monkeypatch, digits):
     kinds = []
     monkeypatch.setattr(Row, "network", lambda *_: Watched(kinds))

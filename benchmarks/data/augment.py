@@ -9,15 +9,19 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import kornia.augmentation as kornia_augmentation
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.data import policy
 from equiconv import EquiconvError
 
 __all__ = [
     "AUGMENTATIONS",
     "Augmentation",
+    "AutoAugment",
     "Crop",
+    "Cutout",
     "Grayscale",
     "Hue",
     "Mirror",
@@ -175,6 +179,57 @@ class Grayscale(Augmentation):
         return kornia_augmentation.RandomGrayscale(p=self.probability)(x)
 
 
+class AutoAugment(Augmentation):
+    """Change images by AutoAugment's policy for CIFAR-10, as stored with 256 levels: by one of 25 pairs of operations.
+
+    Each operation of the pair has a probability and a level. The bicubic kernel of the shear is that of PyTorch, a
+    little sharper than Pillow's.
+
+    Args:
+        probability: with which a pair is drawn for an image; as published 1.
+
+    Source:
+        Cubuk et al., AutoAugment: Learning Augmentation Policies from Data (CVPR 2019), table 7.
+    """
+
+    colors = True
+
+    def __init__(self, probability: float = 1.0) -> None:
+        super().__init__()
+        self.probability = _checked("autoaugment", probability, "a probability", _is_share)
+
+    def change(self, x: Tensor) -> Tensor:
+        """Return changed images."""
+        drawn = (torch.rand(len(x)) < self.probability).to(x.device)
+        return torch.where(drawn.view(-1, 1, 1, 1), policy.changed(x), x)
+
+
+class Cutout(Augmentation):
+    """Set a square of each image to 0; its center is uniform over the pixels, and what lies outside is cut off.
+
+    Args:
+        side: of the square, in pixels.
+
+    Source:
+        DeVries and Taylor, Improved Regularization of Convolutional Neural Networks with Cutout (2017).
+    """
+
+    def __init__(self, side: float) -> None:
+        super().__init__()
+        self.side = int(_checked("cutout", side, "a whole number of pixels, at least 1", _is_count))
+
+    def change(self, x: Tensor) -> Tensor:
+        """Return images with a square of zeros."""
+        rows, columns = (self._covered(len(x), size).to(x.device) for size in x.shape[-2:])
+        return x.masked_fill((rows[:, :, None] & columns[:, None]).unsqueeze(1), 0)  # (b, 1, h, w)
+
+    def _covered(self, count: int, size: int) -> Tensor:
+        """Return which pixels of an axis are covered in each of some images: ``(count, size)``."""
+        start = torch.randint(size, (count, 1)) - self.side // 2
+        place = torch.arange(size)
+        return (start <= place) & (place < start + self.side)
+
+
 AUGMENTATIONS: dict[str, Callable[[float], Augmentation]] = {
     "crop": Crop,
     "resized-crop": ResizedCrop,
@@ -184,6 +239,8 @@ AUGMENTATIONS: dict[str, Callable[[float], Augmentation]] = {
     "rotation-fine": partial(Rotation, scale=FINER),
     "hue": Hue,
     "grayscale": Grayscale,
+    "autoaugment": AutoAugment,
+    "cutout": Cutout,
 }
 
 
@@ -192,9 +249,9 @@ def augmentation(steps: Mapping[str, float]) -> nn.Sequential:
 
     Args:
         steps: names in ``AUGMENTATIONS`` and their values: pixels of padding for ``crop``, the side for
-            ``resized-crop``, probabilities for ``mirror`` and ``grayscale``, degrees for ``rotation`` and its variants
-            ``rotation-nearest``, by the nearest pixel, and ``rotation-fine``, on images of three times the size; a part
-            of a turn for ``hue``.
+            ``resized-crop``, probabilities for ``mirror``, ``grayscale`` and ``autoaugment``, degrees for ``rotation``
+            and its variants ``rotation-nearest``, by the nearest pixel, and ``rotation-fine``, on images of three times
+            the size; a part of a turn for ``hue``, the side of the square for ``cutout``.
 
     Raises:
         EquiconvError: if a name is unknown or a value out of range.

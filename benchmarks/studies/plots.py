@@ -78,7 +78,7 @@ def _unseen(results: Results, rows: Sequence[Row]) -> list[Plot]:
 
 def _plot(results: Results, name: str, title: str, note: str, figure: Figure) -> Plot:
     """Return a plot; its name begins with that of the study, so that plots of several can lie in one folder."""
-    full = f"{results['study']}_{name}"
+    full = f"{'-'.join(filter(None, (results['study'], results.get('dataset'))))}_{name}"
     return Plot(full, title, note, svg(figure, full))
 
 

@@ -44,6 +44,7 @@ def study_results(
     failures = [{"row": o.cell.label, "seed": o.cell.seed, "reason": o.failure} for o in outcomes if o.failure]
     return {
         "study": study.name,
+        "dataset": study.dataset,
         "title": study.title,
         "published_by": study.published_by,
         "quick": quick,
@@ -117,6 +118,9 @@ def _check_same(study: Study, found: Sequence[Results], paths: Sequence[Path]) -
     for results, path in zip(found, paths, strict=True):
         if results["study"] != study.name or (results["sweep"] or {}).get("name") != (study.sweep and study.sweep.name):
             raise EquiconvError(f"--join: {path} is of another study or sweep than {study.name}")
+        if results.get("dataset") != study.dataset:
+            told = study.dataset or "that of the table"
+            raise EquiconvError(f"--join: {path} is on the data set {results.get('dataset')}, not on {told}")
         if odd := [name for name in (*SAME, *SAME_IF_TOLD) if results.get(name) != found[0].get(name)]:
             raise EquiconvError(f"--join: {path} differs from {paths[0]} in {', '.join(odd)}")
         _check_rows(study, results, path)

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -26,6 +27,8 @@ __all__ = ["add_arguments", "run"]
 
 QUICK = "digits"  # the data of a quick run
 QUICK_EPOCHS = 2
+QUICK_IMAGE = 33  # rows and columns at most; odd, for networks that are exact on such
+JOINED = ("study", "rows", "dataset", "sweep", "join", "out")  # the options that --join goes by
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("study", choices=STUDIES, help="which one")
     add("--rows", help="some rows of it, named with commas (default: all)")
+    add("--dataset", help="another data set that it is for (default: that of its table)")
     add("--sweep", help="instead of the table, a sweep of it, such as width")
     add("--seeds", type=int, help="runs of each row (default: as published)")
     add("--first-seed", type=int, default=1, help="the first of them (default: %(default)s)")
@@ -50,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--finished", action="store_true", help="train nothing; the table of what was finished before in this folder")
     add("--log", nargs="+", default=[], choices=LOGS, help="logs of each epoch, besides tables")
     add_engine_arguments(parser)
-    add("--out", help="where to write (default: results/STUDY, or results/STUDY-SWEEP)")
+    add("--out", help="where to write (default: results/STUDY, or results/STUDY-DATASET-SWEEP)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -60,9 +64,10 @@ def run(args: argparse.Namespace) -> None:
         EquiconvError: if an option or the data cannot be used; before anything is trained.
         SystemExit: with code 1 if a cell failed.
     """
+    if args.join:
+        _refuse_training(args)
     study, console = _chosen(args), Console()
     if args.join:
-        _refuse(args, "seeds", "epochs", "set", "curves", "validation", "quick", "finished", "log")
         results = joined(study, args.join)
         folder = _folder(args, study)
     else:
@@ -74,8 +79,8 @@ def run(args: argparse.Namespace) -> None:
         study.check_samples(data)
         folder = _folder(args, study)
         part = "test" if args.validation is None else "validation"
-        outcomes = _trained(study, data, part, args, folder, console)
-        described = [each.describe() for each in data.values()]
+        described = _described(data)
+        outcomes = _trained(study, data, [each["fingerprint"] for each in described], part, args, folder, console)
         results = study_results(study, described, outcomes, _command(args), part=part, quick=args.quick)
     _write(folder, results, console)
     if results["failures"]:
@@ -83,8 +88,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _folder(args: argparse.Namespace, study: Study) -> Path:
-    name = study.name if study.sweep is None else f"{study.name}-{study.sweep.name}"
-    return result_folder(args.out or f"results/{name}")
+    parts = study.name, study.dataset, study.sweep and study.sweep.name
+    return result_folder(args.out or f"results/{'-'.join(part for part in parts if part)}")
 
 
 def _chosen(args: argparse.Namespace) -> Study:
@@ -93,17 +98,23 @@ def _chosen(args: argparse.Namespace) -> Study:
     for name in ("seeds", "epochs", "first_seed"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise EquiconvError(f"--{name.replace('_', '-')} is at least 1; got {getattr(args, name)}")
-    study = load_study(args.study).swept(args.sweep).select(args.rows)
+    study = load_study(args.study).on(args.dataset).swept(args.sweep).select(args.rows)
+    study = study.smaller(QUICK_IMAGE) if args.quick else study
     epochs = args.epochs or (QUICK_EPOCHS if args.quick else None)
     changes = ({"epochs": epochs} if epochs else {}) | _changes(args.set)
     curves = study.curves if args.curves is None else tuple(dict.fromkeys(args.curves))
     return replace(study.trained(changes), seeds=args.seeds or (1 if args.quick else study.seeds), curves=curves)
 
 
-def _refuse(args: argparse.Namespace, *names: str) -> None:
+def _refuse_training(args: argparse.Namespace) -> None:
     """Raise if there are options that say how to train, where nothing is trained."""
-    if given := [f"--{name}" for name in names if getattr(args, name)]:
-        raise EquiconvError(f"--join takes results as they are; got {', '.join(given)}: leave it out")
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    usual = vars(parser.parse_args([args.study]))
+    odd = [name for name, value in usual.items() if name not in JOINED and getattr(args, name) != value]
+    if odd:
+        given = ", ".join(f"--{name.replace('_', '-')}" for name in odd)
+        raise EquiconvError(f"--join takes results as they are; got {given}: leave it out")
 
 
 def _changes(words: list[str]) -> dict[str, object]:
@@ -114,20 +125,29 @@ def _changes(words: list[str]) -> dict[str, object]:
 
 
 def _data(args: argparse.Namespace, study: Study) -> dict[str, Dataset]:
-    """Return the images of each data set; that of the study is the first."""
-    return {name: _part(args, study, name) for name in dict.fromkeys((study.data, *study.datasets))}
+    """Return the images of each data set; that of the study is the first. For a quick run all are the same digits."""
+    names = dict.fromkeys((study.data, *study.datasets))
+    if args.quick:
+        digits = load(QUICK, study.image + study.image % 2).limited(*study.quick).resized(study.image)
+        return dict.fromkeys(names, _part(args, digits))
+    return {name: _part(args, load(name, study.image)) for name in names}
 
 
-def _part(args: argparse.Namespace, study: Study, name: str) -> Dataset:
-    """Return images, or a few digits for a quick run; a part of those for training, if choices are made."""
-    data = load(QUICK, study.image).limited(*study.quick) if args.quick else load(name, study.image)
+def _part(args: argparse.Namespace, data: Dataset) -> Dataset:
+    """Return images; a part of those for training, if choices are made."""
     return data if args.validation is None else data.validation(args.validation)
+
+
+def _described(data: Datasets) -> list[dict[str, Any]]:
+    """Return what is told of each data set; of one that has several names, each is told the same."""
+    told = {id(each): each.describe() for each in {id(each): each for each in data.values()}.values()}
+    return [told[id(each)] for each in data.values()]
 
 
 def _command(args: argparse.Namespace) -> str:
     """Return the command that gives the same numbers."""
     words = [*_start(args.engine), "-m", "benchmarks", "study", args.study]
-    for name in ("rows", "sweep", "seeds", "epochs", "validation", "out"):
+    for name in ("rows", "dataset", "sweep", "seeds", "epochs", "validation", "out"):
         if getattr(args, name) is not None:
             words += [f"--{name}", str(getattr(args, name))]
     words += ["--curves", *args.curves] if args.curves is not None else []
@@ -146,10 +166,25 @@ def _start(engine: str) -> list[str]:
 
 
 def _trained(
-    study: Study, data: Datasets, part: str, args: argparse.Namespace, folder: Path, console: Console
+    study: Study,
+    data: Datasets,
+    hashes: list[str],
+    part: str,
+    args: argparse.Namespace,
+    folder: Path,
+    console: Console,
 ) -> list[Outcome]:
-    """Return what became of every cell; those of earlier runs are taken from the folder."""
-    hashes = [each.fingerprint() for each in data.values()]
+    """Return what became of every cell; those of earlier runs are taken from the folder.
+
+    Args:
+        study: what is trained.
+        data: on what.
+        hashes: the fingerprints of the data.
+        part: what is tested.
+        args: the options.
+        folder: of the results.
+        console: where to tell how far it is.
+    """
     common = part, hashes, study.recipe, study.channels, sorted(study.augment.items()), study.normalize, study.samples
     store = CellStore(folder / "cells", (*common, study.normalize_first, study.curves, study.curve_images))
     seeds = range(args.first_seed, args.first_seed + study.seeds)

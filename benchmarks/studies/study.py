@@ -18,6 +18,9 @@ __all__ = ["STUDIES", "Study", "load_study"]
 
 T = TypeVar("T")
 FOLDER = Path(__file__).parent
+CROP = "resized-crop"
+PIXELS = (CROP, "crop", "cutout")  # the augmentations whose values are lengths
+VARIED = ("title", "data", "image", "seeds", "samples", "augment", "normalize", "recipe", "rows", "published")
 STUDIES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
@@ -44,6 +47,8 @@ class Study:
         quick: training and test images of a quick run, of networks that take their time.
         sweeps: rows whose width, or number of images, varies.
         sweep: the one of them whose points are the rows.
+        dataset: the name of the other data set for which this is; None for that of the table.
+        others: the study on other data sets, by the names that ``--dataset`` takes.
     """
 
     name: str
@@ -64,6 +69,21 @@ class Study:
     quick: tuple[int, int] = (400, 200)
     sweeps: tuple[Sweep, ...] = ()
     sweep: Sweep | None = None
+    dataset: str | None = None
+    others: Mapping[str, "Study"] = field(default_factory=dict, compare=False)
+
+    def on(self, name: str | None) -> "Study":
+        """Return the study on another data set; None, or the name of its own, takes that of the table.
+
+        Raises:
+            EquiconvError: if it is not for that data set.
+        """
+        if name in (None, self.data):
+            return self
+        if name not in self.others:
+            known = ", ".join((self.data, *self.others))
+            raise EquiconvError(f"--dataset: {self.name} is for {known}; got {name!r}")
+        return self.others[name]
 
     def swept(self, name: str | None) -> "Study":
         """Return the study with the points of a sweep as its rows; None takes the table.
@@ -115,6 +135,16 @@ class Study:
         samples = self.samples and max(1, round(scale * self.samples))
         return replace(self, rows=tuple(rows), samples=samples)
 
+    def smaller(self, most: int) -> "Study":
+        """Return the study with images of at most so many rows and columns; lengths in pixels keep their share."""
+        scale = min(1.0, most / self.image)
+
+        def scaled(steps: Mapping[str, float]) -> dict[str, float]:
+            return {name: max(1, round(scale * v)) if name in PIXELS else v for name, v in steps.items()}
+
+        rows = tuple(replace(row, augment=scaled(row.augment)) for row in self.rows)
+        return replace(self, image=min(most, self.image), augment=scaled(self.augment), rows=rows)
+
     def check_samples(self, data: Mapping[str, Dataset]) -> None:
         """Raise EquiconvError if a row wants more training images than there are."""
         for row in self.rows:
@@ -132,6 +162,10 @@ class Study:
     def augment_of(self, row: Row) -> Mapping[str, float]:
         """Return the augmentations of a row."""
         return row.augment or self.augment
+
+    def image_of(self, row: Row) -> int:
+        """Return rows and columns of what the network of a row sees."""
+        return int(self.augment_of(row).get(CROP, self.image))
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -167,18 +201,50 @@ def load_study(name: str) -> Study:
     if name not in STUDIES:
         raise EquiconvError(f"a study is one of {', '.join(STUDIES)}; got {name!r}")
     entries = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
-    rows = tuple(_made(Row, f"{name}, row", _tuples(row)) for row in entries.pop("row", []))
+    rows = _rows(f"{name}, row", entries.pop("row", []))
+    lists = {key: _rows(f"{name}, rows {key}", each) for key, each in entries.pop("rows", {}).items()}
     sweeps = tuple(_made(Sweep, f"{name}, sweep", _tuples(sweep)) for sweep in entries.pop("sweep", []))
     recipe = _made(Recipe, f"{name}, recipe", _tuples(entries.pop("recipe", {})))
+    others = entries.pop("dataset", {})
     study = _made(Study, name, {**_tuples(entries), "name": name, "recipe": recipe, "rows": rows, "sweeps": sweeps})
-    _check_different(name, rows)
-    for row in rows:
+    study = replace(study, others={key: _elsewhere(study, key, _tuples(each), lists) for key, each in others.items()})
+    for each in (study, *study.others.values()):
+        _check_study(each)
+    return study
+
+
+def _elsewhere(study: Study, dataset: str, entries: Mapping[str, Any], lists: Mapping[str, tuple[Row, ...]]) -> Study:
+    """Return a study on another data set: with other entries, and with the numbers that were published for it."""
+    where = f"{study.name}, dataset {dataset}"
+    if unknown := [key for key in entries if key not in VARIED]:
+        raise EquiconvError(f"{where}: unknown {', '.join(unknown)}; known: {', '.join(VARIED)}")
+    own = {"title": f"{study.title}: {dataset}", "data": dataset, **entries}
+    if (name := own.pop("rows", None)) is not None and name not in lists:
+        raise EquiconvError(
+            f"{where}: rows are a list [[rows.NAME]], one of {', '.join(lists) or 'none'}; got {name!r}"
+        )
+    rows, published = study.rows if name is None else lists[name], own.pop("published", {})
+    if unknown := [key for key in published if key not in [row.name for row in rows]]:
+        raise EquiconvError(f"{where}: published numbers of {', '.join(unknown)}, of which there is no row")
+    own["rows"] = tuple(replace(row, published=published.get(row.name, {})) for row in rows)
+    own["recipe"] = study.recipe.changed(own.get("recipe", {}))
+    return replace(study, dataset=dataset, sweeps=(), **own)
+
+
+def _rows(where: str, entries: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
+    return tuple(_made(Row, where, _tuples(row)) for row in entries)
+
+
+def _check_study(study: Study) -> None:
+    """Raise if rows are there twice, or a row, a move or a sweep cannot be as it says."""
+    name = study.name if study.dataset is None else f"{study.name}, dataset {study.dataset}"
+    _check_different(name, study.rows)
+    for row in study.rows:
         _check(study, row)
     if unknown := [curve for curve in study.curves if curve not in FAMILIES]:
         raise EquiconvError(f"{name}: curves are {', '.join(FAMILIES)}; got {', '.join(unknown)}")
-    for sweep in sweeps:
+    for sweep in study.sweeps:
         _check_different(f"{name}, sweep {sweep.name}", study.swept(sweep.name).rows)
-    return study
 
 
 def _check_different(where: str, rows: Sequence[Row]) -> None:
