@@ -163,10 +163,6 @@ class Study:
         """Return the augmentations of a row."""
         return row.augment or self.augment
 
-    def image_of(self, row: Row) -> int:
-        """Return rows and columns of what the network of a row sees."""
-        return int(self.augment_of(row).get(CROP, self.image))
-
     @property
     def datasets(self) -> tuple[str, ...]:
         """The data sets of the rows."""
@@ -182,7 +178,7 @@ class Study:
 
     def image_of(self, row: Row) -> int:
         """Return the rows and columns of what the network of a row sees."""
-        return self.image + self.normalize_of(row).count("pad")
+        return int(self.augment_of(row).get(CROP, self.image)) + self.normalize_of(row).count("pad")
 
     def normalize_of(self, row: Row) -> tuple[str, ...]:
         """Return the normalizations of a row."""
