@@ -24,9 +24,9 @@ SOURCES = (
     *(HERE / name for name in ("training", "train.py", "networks.py", "groups.py")),
     *(
         HERE / "data" / f"{name}.py"
-        for name in ("augment", "batch", "families", "images", "moves", "normalize", "stream")
+        for name in ("augment", "batch", "families", "images", "moves", "normalize", "dali", "stream")
     ),
-    *(HERE / "studies" / name for name in ("cell.py", "row.py", "study.py")),
+    *(HERE / "studies" / name for name in ("cell.py", "row.py", "scores.py", "study.py", "supply.py")),
 )
 
 

@@ -11,6 +11,7 @@ from equiconv import EquiconvError
 
 __all__ = [
     "CIFAR",
+    "FITTED",
     "IMAGENET",
     "IMAGENET_COMMON",
     "NORMALIZATIONS",
@@ -168,6 +169,9 @@ NORMALIZATIONS: dict[str, Callable[[Pixels, nn.Module], nn.Module]] = {
     "luminance": lambda *_: Gray(luminance=True),
     "whiten": lambda images, before: ZCA.fitted(images, before),
 }
+
+
+FITTED = ("whiten",)  # to training images
 
 
 def check_names(names: Sequence[str]) -> None:

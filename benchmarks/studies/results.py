@@ -52,12 +52,18 @@ def study_results(
         "more_data": [dict(each) for each in data[1:]],
         "recipe": asdict(study.recipe),
         "augment": dict(study.augment),
+        "categories": _categories(study),
         "selection": SELECTION,
         "rows": _rows(study, done, len(data[0]["classes"])),
         "failures": failures,
         "cells": done,
         "runs": [{"command": command, "provenance": provenance()}],
     }
+
+
+def _categories(study: Study) -> dict[str, list[list[int]]]:
+    """Return the ranges of the classes of each category."""
+    return {name: [list(each) for each in ranges] for name, ranges in study.categories.items()}
 
 
 def _rows(study: Study, done: Sequence[Mapping[str, Any]], classes: int) -> list[dict[str, Any]]:
@@ -98,7 +104,8 @@ def joined(study: Study, paths: Sequence[Path]) -> Results:
         if failure["row"] in known and (failure["row"], failure["seed"]) not in names
     ]
     rows = _rows(study, cells, len(found[0]["data"]["classes"]))
-    return {**found[0], "rows": rows, "cells": cells, "failures": failures, "runs": runs}
+    own = {"categories": _categories(study), "rows": rows, "cells": cells, "failures": failures, "runs": runs}
+    return {**found[0], **own}
 
 
 def _read(path: Path) -> Results:

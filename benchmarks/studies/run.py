@@ -10,13 +10,16 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.cells import CellStore, Outcome
-from benchmarks.data import Dataset, check, load
+from benchmarks.data import check, load
+from benchmarks.data.sources import SOURCES
+from benchmarks.data.stream import DECODERS, pick_decoder
 from benchmarks.files import write_json, write_text
-from benchmarks.studies.cell import Datasets, StudyCell, cost, run_cell
+from benchmarks.studies.cell import StudyCell, Supplies, cost, run_cell
 from benchmarks.studies.columns import markdown
 from benchmarks.studies.report import write_report
 from benchmarks.studies.results import Results, joined, study_results
 from benchmarks.studies.study import STUDIES, Study, load_study
+from benchmarks.studies.supply import InMemory, Streaming, Supply
 from benchmarks.sweep import add_engine_arguments, check_workers, result_folder, sweep
 from benchmarks.training.logs import LOGS, LogFolder
 from equiconv import EquiconvError
@@ -25,6 +28,7 @@ __all__ = ["add_arguments", "run"]
 
 QUICK = ("digits", 400, 200)  # the data of a quick run, and how many images of it
 QUICK_EPOCHS = 2
+QUICK_IMAGE = 32  # rows and columns at most
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quick", action="store_true", help="a minute on the digits: a look, not a measurement")
     add("--join", nargs="+", type=Path, metavar="FILE", help="train nothing; put results.json of several runs together")
     add("--finished", action="store_true", help="train nothing; the table of what was finished before in this folder")
+    add(
+        "--readers", type=int, help="processes that read a stream, beside each that trains (default: as the study says)"
+    )
+    add("--decoder", choices=("auto", *DECODERS), help="what decodes a stream (default: as the study says, or auto)")
     add("--log", nargs="+", default=[], choices=LOGS, help="logs of each epoch, besides tables")
     add_engine_arguments(parser)
     add("--out", help="where to write (default: results/STUDY, or results/STUDY-SWEEP)")
@@ -55,16 +63,16 @@ def run(args: argparse.Namespace) -> None:
     """
     study, console = _chosen(args), Console()
     if args.join:
-        _refuse(args, "seeds", "epochs", "set", "validation", "quick", "finished", "log")
+        _refuse(args, "seeds", "epochs", "set", "validation", "quick", "finished", "log", "readers", "decoder")
         results = joined(study, args.join)
         folder = _folder(args, study)
     else:
         for name in study.datasets if not args.quick else ():
-            check(name, study.image)  # at once, before anything is made
+            check(name, study.image, streams=True)  # at once, before anything is made
         data = _data(args, study)
         if args.quick:
-            study = study.shrunk(min(len(each.train_labels) for each in data.values()))
-        study.check_samples(data)
+            study = study.shrunk(min(each.count for each in data.values()))
+        study.check(data)
         folder = _folder(args, study)
         part = "test" if args.validation is None else "validation"
         outcomes = _trained(study, data, part, args, folder, console)
@@ -87,9 +95,27 @@ def _chosen(args: argparse.Namespace) -> Study:
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise EquiconvError(f"--{name.replace('_', '-')} is at least 1; got {getattr(args, name)}")
     study = load_study(args.study).swept(args.sweep).select(args.rows)
+    study = _read(study.quick(QUICK_IMAGE) if args.quick else study, args)
     epochs = args.epochs or (QUICK_EPOCHS if args.quick else None)
     changes = ({"epochs": epochs} if epochs else {}) | _changes(args.set)
     return replace(study.trained(changes), seeds=args.seeds or (1 if args.quick else study.seeds))
+
+
+def _read(study: Study, args: argparse.Namespace) -> Study:
+    """Return the study with what the options say about reading streams."""
+    if args.quick or not any(_is_streamed(name) for name in study.datasets):
+        if given := [f"--{name}" for name in ("readers", "decoder") if getattr(args, name) is not None]:
+            raise EquiconvError(f"{', '.join(given)} is about streams, and these images are in memory: leave it out")
+        return study
+    if args.validation is not None:
+        raise EquiconvError(f"--validation takes images in memory, and {study.data} is streamed: leave it out")
+    readers = study.reading.readers if args.readers is None else args.readers
+    decoder = pick_decoder(args.decoder or study.reading.decoder, args.accelerator)
+    return replace(study, reading=replace(study.reading, readers=readers, decoder=decoder))
+
+
+def _is_streamed(name: str) -> bool:
+    return name in SOURCES and SOURCES[name].streamed
 
 
 def _refuse(args: argparse.Namespace, *names: str) -> None:
@@ -105,21 +131,23 @@ def _changes(words: list[str]) -> dict[str, object]:
     return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
-def _data(args: argparse.Namespace, study: Study) -> dict[str, Dataset]:
-    """Return the images of each data set; that of the study is the first."""
-    return {name: _part(args, study, name) for name in dict.fromkeys((study.data, *study.datasets))}
+def _data(args: argparse.Namespace, study: Study) -> dict[str, Supply]:
+    """Return where the images of each data set come from; that of the study is the first."""
+    return {name: _supply(args, study, name) for name in dict.fromkeys((study.data, *study.datasets))}
 
 
-def _part(args: argparse.Namespace, study: Study, name: str) -> Dataset:
+def _supply(args: argparse.Namespace, study: Study, name: str) -> Supply:
     """Return images, or a few digits for a quick run; a part of those for training, if choices are made."""
+    if not args.quick and _is_streamed(name):
+        return Streaming(name, study.image, study.reading)
     data = load(QUICK[0], study.image).limited(*QUICK[1:]) if args.quick else load(name, study.image)
-    return data if args.validation is None else data.validation(args.validation)
+    return InMemory(data if args.validation is None else data.validation(args.validation), study.channels)
 
 
 def _command(args: argparse.Namespace) -> str:
     """Return the command that gives the same numbers."""
     words = [*_start(args.engine), "-m", "benchmarks", "study", args.study]
-    for name in ("rows", "sweep", "seeds", "epochs", "validation", "out"):
+    for name in ("rows", "sweep", "seeds", "epochs", "validation", "readers", "decoder", "out"):
         if getattr(args, name) is not None:
             words += [f"--{name}", str(getattr(args, name))]
     words += ["--first-seed", str(args.first_seed)] * (args.first_seed > 1)
@@ -137,12 +165,12 @@ def _start(engine: str) -> list[str]:
 
 
 def _trained(
-    study: Study, data: Datasets, part: str, args: argparse.Namespace, folder: Path, console: Console
+    study: Study, data: Supplies, part: str, args: argparse.Namespace, folder: Path, console: Console
 ) -> list[Outcome]:
     """Return what became of every cell; those of earlier runs are taken from the folder."""
     hashes = [each.fingerprint() for each in data.values()]
     common = part, hashes, study.recipe, study.channels, sorted(study.augment.items()), study.normalize, study.samples
-    store = CellStore(folder / "cells", (*common, study.normalize_first, study.curves))
+    store = CellStore(folder / "cells", (*common, study.normalize_first, study.curves, study.reading))
     seeds = range(args.first_seed, args.first_seed + study.seeds)
     cells = [StudyCell(row, seed) for row in study.rows for seed in seeds]
     logs = LogFolder(folder / "logs", tuple(args.log))

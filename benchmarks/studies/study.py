@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.data import Dataset
 from benchmarks.data.augment import augmentation
 from benchmarks.data.families import FAMILIES
 from benchmarks.data.normalize import check_names
 from benchmarks.studies.row import Row, Sweep
+from benchmarks.studies.supply import Reading, Supply
 from benchmarks.training import Recipe
 from equiconv import EquiconvError
 
@@ -42,6 +42,8 @@ class Study:
         curves: the moves of the test images under which accuracy is measured, of ``benchmarks.data.families.FAMILIES``.
         sweeps: rows whose width, or number of images, varies.
         sweep: the one of them whose points are the rows.
+        reading: how images are read that are not held in memory.
+        categories: names of several classes together, and their numbers: the first and the last one of each range.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Study:
     curves: tuple[str, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
     sweep: Sweep | None = None
+    reading: Reading = field(default_factory=Reading)
+    categories: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
     def swept(self, name: str | None) -> "Study":
         """Return the study with the points of a sweep as its rows; None takes the table.
@@ -111,15 +115,19 @@ class Study:
         samples = self.samples and max(1, round(scale * self.samples))
         return replace(self, rows=tuple(rows), samples=samples)
 
-    def check_samples(self, data: Mapping[str, Dataset]) -> None:
-        """Raise EquiconvError if a row wants more training images than there are."""
+    def quick(self, image: int) -> "Study":
+        """Return the study with images of at most so many rows and columns, and without categories."""
+        return replace(self, image=min(self.image, image), categories={})
+
+    def check(self, data: Mapping[str, Supply]) -> None:
+        """Raise EquiconvError if a row wants more of its images than they can give, or a category other classes."""
         for row in self.rows:
-            wanted, there = self.samples_of(row), len(data[self.data_of(row)].train_labels)
-            if wanted is not None and wanted > there:
-                raise EquiconvError(
-                    f"{row.name} wants {wanted:,} training images, and there are {there:,}: choose other --rows, or a "
-                    "smaller --validation"
-                )
+            data[self.data_of(row)].check(row.name, self.samples_of(row), self.normalize_of(row))
+        last = max((last for ranges in self.categories.values() for _, last in ranges), default=-1)
+        if last >= len(data[self.data].classes):
+            raise EquiconvError(
+                f"{self.name}: categories go to class {last}; got {len(data[self.data].classes)} classes"
+            )
 
     def recipe_of(self, row: Row) -> Recipe:
         """Return how a row is trained."""
@@ -158,12 +166,16 @@ def load_study(name: str) -> Study:
     """
     if name not in STUDIES:
         raise EquiconvError(f"a study is one of {', '.join(STUDIES)}; got {name!r}")
-    entries = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    entries: dict[str, Any] = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     rows = tuple(_made(Row, f"{name}, row", _tuples(row)) for row in entries.pop("row", []))
     sweeps = tuple(_made(Sweep, f"{name}, sweep", _tuples(sweep)) for sweep in entries.pop("sweep", []))
     recipe = _made(Recipe, f"{name}, recipe", entries.pop("recipe", {}))
-    study = _made(Study, name, {**entries, "name": name, "recipe": recipe, "rows": rows, "sweeps": sweeps})
+    own = {"name": name, "recipe": recipe, "rows": rows, "sweeps": sweeps}
+    if "reading" in entries:
+        own["reading"] = _made(Reading, f"{name}, reading", _tuples(entries["reading"]))
+    study = _made(Study, name, {**entries, **own, "categories": _tuples(entries.get("categories", {}))})
     _check_different(name, rows)
+    _check_categories(study)
     for row in rows:
         _check(study, row)
     if unknown := [curve for curve in study.curves if curve not in FAMILIES]:
@@ -178,6 +190,14 @@ def _check_different(where: str, rows: Sequence[Row]) -> None:
     for what in ([row.name for row in rows], [str(row.key) for row in rows]):
         if twice := [row.name for row, each in zip(rows, what, strict=True) if what.count(each) > 1]:
             raise EquiconvError(f"{where}: each row is there once; alike are {', '.join(twice)}")
+
+
+def _check_categories(study: Study) -> None:
+    """Raise unless categories are ranges that rise, and no class is in two of them."""
+    ranges = sorted(each for category in study.categories.values() for each in category)
+    numbers = [number for first, last in ranges for number in (first, last + 1)]
+    if numbers != sorted(numbers) or any(first > last for first, last in ranges):
+        raise EquiconvError(f"{study.name}: categories are ranges of classes that do not overlap; got {ranges}")
 
 
 def _check(study: Study, row: Row) -> None:

@@ -1,0 +1,103 @@
+"""The test of a trained network: what it takes images for, as they are and moved, counted over all processes."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from benchmarks.data import float_batch
+from benchmarks.data.families import FAMILIES
+from benchmarks.studies.supply import Supply
+from benchmarks.train import FORWARD_SHARE, Report
+
+__all__ = ["measured", "passes"]
+
+Move = Callable[[Tensor], Tensor]
+MOST_CLASSES = 128  # of which it is told which are taken for which
+TOP = 5
+FEW_CLASSES = 10  # of more it is also told how often the right one is among the five that come first
+
+
+def passes(curves: Sequence[str]) -> int:
+    """Return how many times a test image is classified: as it is, and at every move of some families."""
+    return 1 + sum(len(FAMILIES[name].values) for name in curves)
+
+
+def measured(
+    net: nn.Module, supply: Supply, curves: Sequence[str], fabric: Fabric, report: Report, *, part: str = "test"
+) -> dict[str, Any]:
+    """Return what a trained network does on images that it has not seen.
+
+    The images are read once, and each batch goes through all moves. On several processes each takes its part of them,
+    and all get the same result.
+
+    Args:
+        net: maps images in [0, 1] to logits; in evaluation.
+        supply: where the images come from.
+        curves: families of moves, of ``benchmarks.data.families.FAMILIES``.
+        fabric: on what; launched.
+        report: called with the work done since the last call, on all processes.
+        part: what the images are called.
+
+    Returns:
+        The error, how often each class is taken for each other unless there are very many, how many images of each
+        class are right, and the accuracy under the moves. Of more than ten classes also the top-5 error, and the top-5
+        accuracy under the moves: an image is right if its class is among the five that come first. Fit for JSON.
+    """
+    moves = [_unmoved, *(FAMILIES[name].by(value) for name in curves for value in FAMILIES[name].values)]
+    confusion, right = _counted(net, supply, moves, fabric, report)
+    total, (first, among) = int(confusion.sum()), right.tolist()
+    found = {
+        "error": {part: (total - first[0]) / total},
+        "confusion": confusion.tolist() if len(confusion) <= MOST_CLASSES else None,
+        "by_class": {"right": confusion.diagonal().tolist(), "images": confusion.sum(1).tolist()},
+        "curves": _by_family(curves, first[1:], total),
+    }
+    if len(confusion) <= FEW_CLASSES:
+        return found
+    return found | {
+        "error_top5": (total - among[0]) / total,
+        "curves_top5": _by_family(curves, among[1:], total),
+    }
+
+
+def _by_family(curves: Sequence[str], right: Sequence[int], total: int) -> dict[str, list[float]]:
+    """Return the accuracy at each move of each family, from how many images are right, one family after the other."""
+    found = iter(right)
+    return {name: [next(found) / total for _ in FAMILIES[name].values] for name in curves}
+
+
+def _unmoved(x: Tensor) -> Tensor:
+    """Return images as they are."""
+    return x
+
+
+@torch.no_grad()
+def _counted(
+    net: nn.Module, supply: Supply, moves: Sequence[Move], fabric: Fabric, report: Report
+) -> tuple[Tensor, Tensor]:
+    """Return how often each class (row) is taken for each (column), and the images that are right at each move.
+
+    The second is ``(2, moves)``: the class that comes first is theirs, or one of the five that come first.
+    """
+    classes, like = len(supply.classes), next(net.parameters())
+    confusion = torch.zeros(classes**2, dtype=torch.long)
+    right = torch.zeros(2, len(moves), dtype=torch.long)
+    for images, labels in supply.tests(fabric.global_rank, fabric.world_size):
+        batch, labels = float_batch(images.to(like.device)), labels.cpu()
+        for index, move in enumerate(moves):
+            logits = net(move(batch).to(like)).cpu()
+            taken = logits.argmax(1)
+            right[0, index] += (taken == labels).sum()
+            right[1, index] += (logits.topk(min(TOP, classes)).indices == labels[:, None]).sum()
+            confusion += torch.bincount(labels * classes + taken, minlength=classes**2) if index == 0 else 0
+            report(FORWARD_SHARE * len(labels) * fabric.world_size)
+    return _everywhere(confusion, fabric).view(classes, classes), _everywhere(right, fabric)
+
+
+def _everywhere(counts: Tensor, fabric: Fabric) -> Tensor:
+    """Return the sum over all processes."""
+    total: Any = fabric.all_reduce(counts.to(fabric.device), reduce_op="sum")
+    return total.cpu()
