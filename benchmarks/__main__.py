@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks compare``, ``study``, ``speed`` or ``equivariance``."""
+"""The command line: ``python -m benchmarks compare``, ``equivariance``, ``robustness``, ``speed`` or ``study``."""
 
 import argparse
 import importlib
@@ -12,6 +12,7 @@ from equiconv import EquiconvError
 COMMANDS = {
     "compare": "which symmetry helps on my data, at equal parameters?",
     "equivariance": "how exactly do networks turn with their input, at every angle?",
+    "robustness": "what do trained networks do with images that are turned, mirrored, or of other hues?",
     "speed": "how fast are the layers and networks?",
     "study": "the table of a paper, measured anew",
 }

@@ -26,7 +26,8 @@ SOURCES = (
         HERE / "data" / f"{name}.py"
         for name in ("augment", "batch", "families", "images", "moves", "normalize", "dali", "stream")
     ),
-    *(HERE / "studies" / name for name in ("cell.py", "row.py", "scores.py", "study.py", "supply.py")),
+    *(HERE / "studies" / f"{name}.py" for name in ("cell", "row", "scores", "streaming", "study", "supply", "trained")),
+    HERE / "robustness" / "probe.py",
 )
 
 

@@ -8,7 +8,7 @@ from equiconv.bases import Derivatives, Harmonics
 from equiconv.errors import ExactnessError, FieldTypeError, GroupError, ShapeError
 from equiconv.groups import O2, P4, P4M, SO2, Cyclic, Dihedral, Flip, HueShift, Trivial
 from equiconv.layers import DiskMask, FourierActivation, GroupConv2d, NormPool
-from equiconv.models import SteerableCNN
+from equiconv.models import SteerableCNN, create
 from equiconv.testing import assert_equivariant
 
 H, T = HueShift(3), Trivial()
@@ -52,7 +52,7 @@ def test_published_sizes():
     ids=repr,
 )
 def test_logits_are_invariant(group, part, pool):
-    net = SteerableCNN(group, 0.04, in_channels=3, classes=4, pool=pool)
+    net = create("steerable-cnn", group, width=0.04, in_channels=3, classes=4, pool=pool)
     assert net.out_type == 4 * group.trivial
     assert_invariant(net, part)
     assert_invariant(net.eval(), part)
@@ -69,7 +69,7 @@ def test_logits_are_invariant(group, part, pool):
     ],
     ids=repr,
 )
-def test_blocks_on_smaller_groups(groups, kept, part):
+def test_layers_on_smaller_groups(groups, kept, part):
     net = SteerableCNN(groups, 0.04, in_channels=3).eval()
     assert net.in_type.group == net.out_type.group == kept
     assert [conv.out_type.group for conv in convolutions(net)] == groups
@@ -103,11 +103,13 @@ def test_every_argument_has_an_effect():
     rgb = SteerableCNN(P4(), 0.1, in_channels=3, classes=7)
     assert rgb(torch.rand(2, 3, 33, 33)).shape == (2, 7)
     assert rgb.in_type == 1 * P4().image
-    assert not any(isinstance(module, DiskMask) for module in SteerableCNN(P4(), 0.1, masked=False).modules())
+    assert not any(
+        isinstance(module, DiskMask) for module in create("steerable-cnn", P4(), width=0.1, masked=False).modules()
+    )
     bases = [conv.basis for conv in convolutions(SteerableCNN(P4(), 0.1, basis=Derivatives))]
     assert all(isinstance(basis, Derivatives) for basis in bases)
     net = SteerableCNN(P4(), 0.1).eval()
-    other = SteerableCNN(P4(), 0.1, pool="mean").eval()
+    other = create("steerable-cnn", P4(), width=0.1, pool="mean").eval()
     other.load_state_dict(net.state_dict())
     x = torch.rand(2, 1, 29, 29)
     assert not torch.allclose(net(x), other(x))
@@ -117,7 +119,7 @@ def test_the_mask_hides_the_corners():
     net, x = SteerableCNN(P4(), 0.1).eval(), torch.rand(1, 1, 29, 29)
     changed = x.clone()
     changed[..., :4, :4] = 0
-    open_net = SteerableCNN(P4(), 0.1, masked=False).eval()
+    open_net = create("steerable-cnn", P4(), width=0.1, masked=False).eval()
     assert torch.equal(net(x), net(changed))
     assert not torch.equal(open_net(x), open_net(changed))
 
@@ -140,15 +142,15 @@ def test_copies_and_states():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: SteerableCNN(8), GroupError, "one group for each block; got 8"),
-        (lambda: SteerableCNN([]), GroupError, "one group for each block"),
-        (lambda: SteerableCNN([P4(), 4]), GroupError, "one group for each block"),
-        (lambda: SteerableCNN([P4()] * 5), ShapeError, "6 blocks and one group for each; got 5"),
+        (lambda: SteerableCNN(8), GroupError, "one group for each layer; got 8"),
+        (lambda: SteerableCNN([]), GroupError, "one group for each layer"),
+        (lambda: SteerableCNN([P4(), 4]), GroupError, "one group for each layer"),
+        (lambda: SteerableCNN([P4()] * 5), ShapeError, "6 layers and one group for each; got 5"),
         (lambda: SteerableCNN([P4()] * 3 + [P4M()] * 3, 0.1), GroupError, "not a subgroup"),
         (lambda: SteerableCNN(H), FieldTypeError, "3 channels"),
         (lambda: SteerableCNN(P4(), 0), FieldTypeError, "above 0; got 0"),
         (lambda: SteerableCNN(P4(), "2"), FieldTypeError, "above 0; got '2'"),
-        (lambda: SteerableCNN(P4(), 0.1, pool="sum"), FieldTypeError, "mode"),
+        (lambda: create("steerable-cnn", P4(), pool="sum"), FieldTypeError, "pool is"),
         (lambda: SteerableCNN(P4(), 0.1, classes=0), FieldTypeError, "n >= 1"),
         (lambda: SteerableCNN(P4(), 0.1, in_channels=0), FieldTypeError, "n >= 1"),
         (lambda: SteerableCNN(Cyclic(8), 0.1, basis="pixels"), ExactnessError, "between pixels"),

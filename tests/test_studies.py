@@ -37,7 +37,7 @@ def test_parameters_are_those_published_and_what_is_added_has_no_more(name, clas
     with torch.device("meta"):
         found = [count_parameters(row.network(study.channels, classes)) for row in study.rows]
     assert found[:rows] == [row.published["parameters"] for row in study.rows[:rows]]
-    assert all(20_000 <= parameters <= found[0] for parameters in found[rows:])
+    assert all(18_000 <= parameters <= found[0] for parameters in found[rows:])
 
 
 # The published code multiplies before the stride and the window; what was published counts as if it were behind.

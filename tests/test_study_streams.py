@@ -26,7 +26,8 @@ from benchmarks.studies.cell import StudyCell, run_cell
 from benchmarks.studies.columns import markdown
 from benchmarks.studies.plots import draw
 from benchmarks.studies.scores import measured
-from benchmarks.studies.supply import InMemory, Reading, Streaming
+from benchmarks.studies.streaming import Reading, Streaming
+from benchmarks.studies.supply import InMemory
 from benchmarks.studies.table import summarize
 from benchmarks.training import Hardware, Images, Recipe, Task, fit
 from equiconv import EquiconvError

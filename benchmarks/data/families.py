@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.data.moves import hue_shifted, rotated
 
-__all__ = ["FAMILIES", "Family"]
+__all__ = ["FAMILIES", "GRIDS", "Family", "Grid"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,34 @@ class Family:
         return lambda x: self.move(x, value)
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Hold pairs of moves of two kinds, one after the other.
+
+    Args:
+        title: what the pairs are.
+        first: the family of the first move.
+        second: that of the second.
+        rows: the numbers of the first move.
+        columns: those of the second.
+    """
+
+    title: str
+    first: str
+    second: str
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+
+    @property
+    def colors(self) -> bool:
+        """Whether they need three channels."""
+        return FAMILIES[self.first].colors or FAMILIES[self.second].colors
+
+    def by(self, row: int, column: int) -> Callable[[Tensor], Tensor]:
+        """Return what moves images by a pair of numbers."""
+        return lambda x: FAMILIES[self.second].move(FAMILIES[self.first].move(x, row), column)
+
+
 def mirrored(x: Tensor, degrees: int) -> Tensor:
     """Mirror images about the horizontal axis, then turn them."""
     return rotated(x.flip(-2), degrees)
@@ -60,8 +88,13 @@ def translated(x: Tensor, pixels: int) -> Tensor:
 
 FAMILIES = {
     "rotation": Family("rotation of the test images", "degrees", tuple(range(0, 360, 5)), rotated),
-    "reflection": Family("mirrored, then turned by", "degrees", tuple(range(0, 360, 5)), mirrored),
+    "reflection": Family("reflection, then rotation of the test images", "degrees", tuple(range(0, 360, 5)), mirrored),
     "hue": Family("hue shift of the test images, in HSV", "degrees", tuple(range(-180, 181, 10)), hue_shifted, True),
     "hue-linear": Family("rotation of RGB about gray", "degrees", tuple(range(-180, 181, 10)), hue_rotated, True),
     "translation": Family("translation to the right", "pixels", tuple(range(9)), translated, cyclic=False),
+}
+GRIDS = {
+    "turn-hue": Grid(
+        "turned, then shifted in hue", "rotation", "hue", tuple(range(0, 360, 45)), tuple(range(0, 360, 30))
+    ),
 }

@@ -21,6 +21,7 @@ __all__ = [
     "Standardize",
     "check_names",
     "normalization",
+    "unfitted",
 ]
 
 Statistic = float | tuple[float, ...]
@@ -160,18 +161,16 @@ class Gray(nn.Module):
         return (x * self.weights).sum(1, keepdim=True).expand_as(x)
 
 
-NORMALIZATIONS: dict[str, Callable[[Pixels, nn.Module], nn.Module]] = {
-    "common": lambda *_: Standardize(*IMAGENET_COMMON),
-    "imagenet": lambda *_: Standardize(*IMAGENET),
-    "cifar": lambda *_: Standardize(*CIFAR),
-    "contrast": lambda *_: ContrastNorm(),
-    "gray": lambda *_: Gray(),
-    "luminance": lambda *_: Gray(luminance=True),
-    "whiten": lambda images, before: ZCA.fitted(images, before),
+FIXED: dict[str, Callable[[], nn.Module]] = {
+    "common": lambda: Standardize(*IMAGENET_COMMON),
+    "imagenet": lambda: Standardize(*IMAGENET),
+    "cifar": lambda: Standardize(*CIFAR),
+    "contrast": ContrastNorm,
+    "gray": Gray,
+    "luminance": lambda: Gray(luminance=True),
 }
-
-
-FITTED = ("whiten",)  # to training images
+FITTED: dict[str, type[ZCA]] = {"whiten": ZCA}
+NORMALIZATIONS = (*FIXED, *FITTED)
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -202,8 +201,22 @@ def normalization(names: Sequence[str], images: Pixels) -> nn.Sequential:
     check_names(names)
     steps = nn.Sequential()
     for name in names:
-        steps.append(NORMALIZATIONS[name](images, steps))
+        steps.append(FITTED[name].fitted(images, steps) if name in FITTED else FIXED[name]())
     return steps
+
+
+def unfitted(names: Sequence[str], size: tuple[int, int, int]) -> nn.Sequential:
+    """Return normalizations whose statistics are still to be loaded.
+
+    Args:
+        names: as ``normalization`` takes them.
+        size: the shape ``(C, S, S)`` of the images.
+
+    Raises:
+        EquiconvError: if a name is unknown.
+    """
+    check_names(names)
+    return nn.Sequential(*(FITTED[name](size) if name in FITTED else FIXED[name]() for name in names))
 
 
 def _moments(images: Pixels, before: nn.Module) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from benchmarks.studies.row import Row
 from benchmarks.studies.scores import measured, passes
 from benchmarks.studies.study import Study
 from benchmarks.studies.supply import Supply
+from benchmarks.studies.trained import TrainedNetwork
 from benchmarks.train import FORWARD_SHARE, Report, reproducible
 from benchmarks.training import CPU, Feed, Hardware, Task, fit
 from benchmarks.training.logs import LogFolder
@@ -59,6 +60,7 @@ def run_cell(
     hardware: Hardware = CPU,
     scratch: Callable[[StudyCell], Path] | None = None,
     logs: LogFolder | None = None,
+    networks: Path | None = None,
 ) -> dict[str, Any]:
     """Train a network and test it once, after the last epoch.
 
@@ -71,6 +73,7 @@ def run_cell(
         hardware: where to train.
         scratch: tells the folder where the state is kept; None keeps nothing.
         logs: where the numbers of each epoch go; None writes none.
+        networks: the folder that the trained network is written to, under the name of the run; None writes none.
 
     Returns:
         The loss of each epoch, the parameters, and on that part the error, how often each class is taken for each
@@ -89,8 +92,10 @@ def run_cell(
         name = f"equiconv-{study.name}", _run_name(cell, folder)
         with logs.opened(*name) if logs and fabric.is_global_zero else nullcontext(()) as written:
             history = fit(task, recipe, fabric, folder=folder, logs=written, report=report)
-        tested = nn.Sequential(prepare, net).eval()
-        found = measured(tested, own, study.curves, fabric, report, part=part)
+        trained = _trained(cell, net, prepare, own, study)
+        if networks is not None and fabric.is_global_zero:
+            trained.save(networks / f"{name[1]}.pt")
+        found = measured(trained.model, own, study.curves, fabric, report, part=part)
     return {
         "group": cell.label,
         "seed": cell.seed,
@@ -99,6 +104,23 @@ def run_cell(
         "losses": [epoch["loss"] for epoch in history],
         "seconds": sum(epoch["seconds"] for epoch in history),
     }
+
+
+def _trained(cell: StudyCell, net: nn.Module, prepare: nn.Module, own: Supply, study: Study) -> TrainedNetwork:
+    """Return a network with all that is needed to build it again."""
+    return TrainedNetwork(
+        study.name,
+        cell.row,
+        cell.seed,
+        own.name,
+        own.size,
+        study.channels,
+        own.classes,
+        study.normalize_of(cell.row),
+        study.augment_of(cell.row),
+        net,
+        prepare,
+    )
 
 
 def _task(net: nn.Module, shown: Feed, prepare: nn.Module, study: Study, cell: StudyCell) -> Task:

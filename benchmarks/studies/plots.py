@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from benchmarks.data.families import FAMILIES
 from benchmarks.labels import label_points, scale
 from benchmarks.pages import Plot
-from benchmarks.plots import BANDS, COLORS, INK, STYLE, legend, series, svg
-from benchmarks.studies.unseen_plots import DASHES, draw_categories, draw_classes, draw_confusion, draw_curve, of_row
+from benchmarks.plots import BANDS, COLORS, DASHES, INK, STYLE, legend, series, svg
+from benchmarks.studies.unseen_plots import draw_categories, draw_classes, draw_confusion, draw_curve, of_row
 
 __all__ = ["draw"]
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from benchmarks.cells import CellStore, Outcome
 from benchmarks.data import check, load
+from benchmarks.data.families import FAMILIES
 from benchmarks.data.sources import SOURCES
 from benchmarks.data.stream import DECODERS, pick_decoder
 from benchmarks.files import write_json, write_text
@@ -18,8 +19,9 @@ from benchmarks.studies.cell import StudyCell, Supplies, cost, run_cell
 from benchmarks.studies.columns import markdown
 from benchmarks.studies.report import write_report
 from benchmarks.studies.results import Results, joined, study_results
+from benchmarks.studies.streaming import Streaming
 from benchmarks.studies.study import STUDIES, Study, load_study
-from benchmarks.studies.supply import InMemory, Streaming, Supply
+from benchmarks.studies.supply import InMemory, Supply
 from benchmarks.sweep import add_engine_arguments, check_workers, result_folder, sweep
 from benchmarks.training.logs import LOGS, LogFolder
 from equiconv import EquiconvError
@@ -41,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--first-seed", type=int, default=1, help="the first of them (default: %(default)s)")
     add("--epochs", type=int, help="passes over the data (default: as published)")
     add("--set", nargs="+", default=[], metavar="NAME=VALUE", help="other values of the recipe: precision=bf16-mixed")
+    add(
+        "--curves",
+        nargs="*",
+        choices=FAMILIES,
+        help="under which moves accuracy is measured, too (default: as the study says)",
+    )
     add("--validation", type=float, metavar="SHARE", help="hold out so much of the training images, and test on it")
     add("--quick", action="store_true", help="a minute on the digits: a look, not a measurement")
     add("--join", nargs="+", type=Path, metavar="FILE", help="train nothing; put results.json of several runs together")
@@ -63,7 +71,8 @@ def run(args: argparse.Namespace) -> None:
     """
     study, console = _chosen(args), Console()
     if args.join:
-        _refuse(args, "seeds", "epochs", "set", "validation", "quick", "finished", "log", "readers", "decoder")
+        refused = "seeds", "epochs", "set", "curves", "validation", "quick", "finished", "log", "readers", "decoder"
+        _refuse(args, *refused)
         results = joined(study, args.join)
         folder = _folder(args, study)
     else:
@@ -98,7 +107,8 @@ def _chosen(args: argparse.Namespace) -> Study:
     study = _read(study.quick(QUICK_IMAGE) if args.quick else study, args)
     epochs = args.epochs or (QUICK_EPOCHS if args.quick else None)
     changes = ({"epochs": epochs} if epochs else {}) | _changes(args.set)
-    return replace(study.trained(changes), seeds=args.seeds or (1 if args.quick else study.seeds))
+    curves = study.curves if args.curves is None else tuple(dict.fromkeys(args.curves))
+    return replace(study.trained(changes), seeds=args.seeds or (1 if args.quick else study.seeds), curves=curves)
 
 
 def _read(study: Study, args: argparse.Namespace) -> Study:
@@ -150,6 +160,7 @@ def _command(args: argparse.Namespace) -> str:
     for name in ("rows", "sweep", "seeds", "epochs", "validation", "readers", "decoder", "out"):
         if getattr(args, name) is not None:
             words += [f"--{name}", str(getattr(args, name))]
+    words += ["--curves", *args.curves] if args.curves is not None else []
     words += ["--first-seed", str(args.first_seed)] * (args.first_seed > 1)
     words += ["--engine", args.engine] * (args.engine == "torchrun")
     words += ["--accelerator", args.accelerator] * (args.accelerator != "cpu")
@@ -174,7 +185,7 @@ def _trained(
     seeds = range(args.first_seed, args.first_seed + study.seeds)
     cells = [StudyCell(row, seed) for row in study.rows for seed in seeds]
     logs = LogFolder(folder / "logs", tuple(args.log))
-    work = partial(run_cell, data=data, study=study, part=part, logs=logs)
+    work = partial(run_cell, data=data, study=study, part=part, logs=logs, networks=folder / "networks")
     chosen = {"engine": args.engine, "workers": args.workers, "accelerator": args.accelerator}
     chosen["train"] = not args.finished
     return list(sweep(cells, work, store, console, cost=partial(cost, data=data, study=study), **chosen).values())

@@ -12,7 +12,7 @@ from benchmarks.data.families import FAMILIES
 from benchmarks.studies.supply import Supply
 from benchmarks.train import FORWARD_SHARE, Report
 
-__all__ = ["measured", "passes"]
+__all__ = ["counted", "measured", "passes"]
 
 Move = Callable[[Tensor], Tensor]
 MOST_CLASSES = 128  # of which it is told which are taken for which
@@ -25,13 +25,46 @@ def passes(curves: Sequence[str]) -> int:
     return 1 + sum(len(FAMILIES[name].values) for name in curves)
 
 
+@torch.no_grad()
+def counted(
+    net: nn.Module, supply: Supply, moves: Sequence[Move], fabric: Fabric, report: Report
+) -> tuple[Tensor, Tensor]:
+    """Return what a network takes test images for, over all processes.
+
+    The images are read once, and each batch goes through all moves.
+
+    Args:
+        net: maps images in [0, 1] to logits; in evaluation.
+        supply: where the images come from.
+        moves: change a batch before that.
+        fabric: on what; launched.
+        report: called with the work done since the last call, on all processes.
+
+    Returns:
+        How often each class (row) is taken for each (column) at the first move, and how many images are right at each
+        move, ``(2, moves)``: the class that comes first is theirs, or one of the five that come first.
+    """
+    classes, like = len(supply.classes), next(net.parameters())
+    confusion = torch.zeros(classes**2, dtype=torch.long)
+    right = torch.zeros(2, len(moves), dtype=torch.long)
+    for images, labels in supply.tests(fabric.global_rank, fabric.world_size):
+        batch, labels = float_batch(images.to(like.device)), labels.cpu()
+        for index, move in enumerate(moves):
+            logits = net(move(batch).to(like)).cpu()
+            taken = logits.argmax(1)
+            right[0, index] += (taken == labels).sum()
+            right[1, index] += (logits.topk(min(TOP, classes)).indices == labels[:, None]).sum()
+            confusion += torch.bincount(labels * classes + taken, minlength=classes**2) if index == 0 else 0
+            report(FORWARD_SHARE * len(labels) * fabric.world_size)
+    return _everywhere(confusion, fabric).view(classes, classes), _everywhere(right, fabric)
+
+
 def measured(
     net: nn.Module, supply: Supply, curves: Sequence[str], fabric: Fabric, report: Report, *, part: str = "test"
 ) -> dict[str, Any]:
     """Return what a trained network does on images that it has not seen.
 
-    The images are read once, and each batch goes through all moves. On several processes each takes its part of them,
-    and all get the same result.
+    On several processes each takes its part of the images, and all get the same result.
 
     Args:
         net: maps images in [0, 1] to logits; in evaluation.
@@ -47,7 +80,7 @@ def measured(
         accuracy under the moves: an image is right if its class is among the five that come first. Fit for JSON.
     """
     moves = [_unmoved, *(FAMILIES[name].by(value) for name in curves for value in FAMILIES[name].values)]
-    confusion, right = _counted(net, supply, moves, fabric, report)
+    confusion, right = counted(net, supply, moves, fabric, report)
     total, (first, among) = int(confusion.sum()), right.tolist()
     found = {
         "error": {part: (total - first[0]) / total},
@@ -72,29 +105,6 @@ def _by_family(curves: Sequence[str], right: Sequence[int], total: int) -> dict[
 def _unmoved(x: Tensor) -> Tensor:
     """Return images as they are."""
     return x
-
-
-@torch.no_grad()
-def _counted(
-    net: nn.Module, supply: Supply, moves: Sequence[Move], fabric: Fabric, report: Report
-) -> tuple[Tensor, Tensor]:
-    """Return how often each class (row) is taken for each (column), and the images that are right at each move.
-
-    The second is ``(2, moves)``: the class that comes first is theirs, or one of the five that come first.
-    """
-    classes, like = len(supply.classes), next(net.parameters())
-    confusion = torch.zeros(classes**2, dtype=torch.long)
-    right = torch.zeros(2, len(moves), dtype=torch.long)
-    for images, labels in supply.tests(fabric.global_rank, fabric.world_size):
-        batch, labels = float_batch(images.to(like.device)), labels.cpu()
-        for index, move in enumerate(moves):
-            logits = net(move(batch).to(like)).cpu()
-            taken = logits.argmax(1)
-            right[0, index] += (taken == labels).sum()
-            right[1, index] += (logits.topk(min(TOP, classes)).indices == labels[:, None]).sum()
-            confusion += torch.bincount(labels * classes + taken, minlength=classes**2) if index == 0 else 0
-            report(FORWARD_SHARE * len(labels) * fabric.world_size)
-    return _everywhere(confusion, fabric).view(classes, classes), _everywhere(right, fabric)
 
 
 def _everywhere(counts: Tensor, fabric: Fabric) -> Tensor:

@@ -10,7 +10,8 @@ from benchmarks.data.augment import augmentation
 from benchmarks.data.families import FAMILIES
 from benchmarks.data.normalize import check_names
 from benchmarks.studies.row import Row, Sweep
-from benchmarks.studies.supply import Reading, Supply
+from benchmarks.studies.streaming import Reading
+from benchmarks.studies.supply import Supply
 from benchmarks.training import Recipe
 from equiconv import EquiconvError
 

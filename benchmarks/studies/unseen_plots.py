@@ -5,17 +5,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from benchmarks.data.families import FAMILIES
-from benchmarks.plots import COLORS, INK, legend, series
+from benchmarks.plots import INK, band, legend, series
 
-__all__ = ["DASHES", "draw_categories", "draw_classes", "draw_confusion", "draw_curve", "of_row"]
+__all__ = ["draw_categories", "draw_classes", "draw_confusion", "draw_curve", "of_row"]
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
-
-DASHES = ("-", "--", ":", "-.")  # a new one when all colors are taken
 
 
 def of_row(results: Results, row: Row) -> list[Mapping[str, Any]]:
@@ -37,7 +34,7 @@ def draw_curve(results: Results, rows: Sequence[Row], name: str, key: str = "cur
     axes = figure.subplots()
     for index, row in enumerate(rows):
         seeds = 100 * np.array([cell[key][name] for cell in of_row(results, row)])
-        _line(axes, index, row["name"], family.values, seeds)
+        band(axes, index, row["name"], family.values, seeds)
     axes.set(
         xlabel=f"{family.title} ({family.unit})",
         ylabel="accuracy (%)" if key == "curves" else "top-5 accuracy (%)",
@@ -75,7 +72,7 @@ def draw_classes(results: Results, rows: Sequence[Row]) -> Figure:
     for index, row in enumerate(rows):
         counts = np.array([cell["confusion"] for cell in of_row(results, row)])  # (seeds, K, K)
         accuracies = 100 * np.diagonal(counts, axis1=1, axis2=2) / counts.sum(2).clip(1)
-        _line(axes, index, row["name"], range(len(order)), accuracies[:, order])
+        band(axes, index, row["name"], range(len(order)), accuracies[:, order])
     names = [f"{results['data']['classes'][label]} ({sizes[label]})" for label in order]
     axes.set_xticks(range(len(order)), names, rotation=90, fontsize=7)
     axes.set(xlabel="class (training images)", ylabel=f"{results['part']} accuracy (%)", ylim=(0, 102))
@@ -98,11 +95,3 @@ def draw_confusion(results: Results, row: Row) -> Figure:
     axes.set(xlabel="taken for", ylabel="class")
     figure.colorbar(image, label="% of the class")
     return figure
-
-
-def _line(axes: Any, index: int, label: str, x: Sequence[int], seeds: NDArray[np.float64]) -> None:
-    """Draw the mean over the seeds ``(seeds, points)``, and a band of their standard deviation."""
-    mean, std = seeds.mean(0), seeds.std(0, ddof=1) if len(seeds) > 1 else np.zeros(seeds.shape[1])
-    style = series(index, label) | {"linestyle": DASHES[index // len(COLORS) % len(DASHES)]}
-    axes.plot(x, mean, linewidth=1.5, markersize=3, **style)
-    axes.fill_between(x, mean - std, mean + std, color=style["color"], alpha=0.12, linewidth=0)

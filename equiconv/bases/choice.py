@@ -15,8 +15,9 @@ def choose_basis(basis: Basis, group: Group, kernel_size: tuple[int, int]) -> Sp
     """Return the basis that an argument of a layer means.
 
     Args:
-        basis: ``"pixels"``; ``"harmonics"``; ``"auto"``, pixels if the group keeps the pixel grid, else harmonics; what
-            makes a basis of a kernel size, such as ``Harmonics.e2cnn``; or a basis of this kernel size.
+        basis: ``"pixels"``; ``"harmonics"``; ``"e2cnn"``, those of ``Harmonics.e2cnn``; ``"auto"``, pixels if the group
+            keeps the pixel grid, else harmonics; what makes a basis of a kernel size, such as ``Derivatives``; or a
+            basis of this kernel size.
         group: the group of the layer.
         kernel_size: rows and columns of the window.
 
@@ -24,12 +25,14 @@ def choose_basis(basis: Basis, group: Group, kernel_size: tuple[int, int]) -> Sp
         FieldTypeError: if it is none of these.
         ShapeError: if it is for kernels of another size.
     """
-    named = {"pixels": Pixels, "harmonics": Harmonics, "auto": Pixels if group.keeps_grid else Harmonics}
+    usual = Pixels if group.keeps_grid else Harmonics
+    named = {"pixels": Pixels, "harmonics": Harmonics, "e2cnn": Harmonics.e2cnn, "auto": usual}
     make = named.get(basis) if isinstance(basis, str) else basis
     made = make(kernel_size) if callable(make) else make
     if not isinstance(made, SpatialBasis):
         raise FieldTypeError(
-            f'basis is "auto", "pixels", "harmonics", a SpatialBasis, or what makes one of a kernel size; got {basis!r}'
+            'basis is "auto", "pixels", "harmonics", "e2cnn", a SpatialBasis, or what makes one of a kernel size; got '
+            f"{basis!r}"
         )
     if made.kernel_size != kernel_size:
         raise ShapeError(f"the basis is for kernels of size {made.kernel_size}; kernel_size is {kernel_size}")

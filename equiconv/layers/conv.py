@@ -37,8 +37,9 @@ class GroupConv2d(Convolution):
         factorization: how the coefficients ``(o, i, f, s)`` are shared. None: free; ``"g"``: ``(o, i, f) x (o, i, s)``,
             one spatial kernel for each pair of fields; ``"gc"``: ``(o, i, f) x (o, s)``, one for each output field. The
             output has to be regular for the last two.
-        basis: what the kernel is made of: ``"pixels"``, ``"harmonics"``, or ``"auto"``: pixels if the group keeps the
-            pixel grid, else harmonics; or a ``SpatialBasis``, or what makes one of a kernel size: ``Harmonics.e2cnn``.
+        basis: what the kernel is made of: ``"pixels"``, ``"harmonics"``, ``"e2cnn"``, the harmonics of
+            ``Harmonics.e2cnn``; or ``"auto"``: pixels if the group keeps the pixel grid, else harmonics; or a
+            ``SpatialBasis``, or what makes one of a kernel size, such as ``Derivatives``.
         exact: refuse settings that lose equivariance; False lets them pass.
         execution: how the same function is computed; it may also be set later. ``"dense"``: one ordinary convolution.
             ``"fourier"``: one for each irrep of the factors that move colors only, or of the group if kernels are 1x1,

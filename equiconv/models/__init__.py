@@ -5,6 +5,13 @@ from equiconv.models.cnn import CNN
 from equiconv.models.registry import create, list_models
 from equiconv.models.resnet import RESNET18, RESNET34, RESNET44, RESNET50, RESNET101, RESNET152, ResNet
 from equiconv.models.steerable import SteerableCNN
+from equiconv.models.steerable_architecture import (
+    STEERABLE,
+    STEERABLE_LARGE,
+    STEERABLE_SMALL,
+    SteerableArchitecture,
+    SteerableLayer,
+)
 from equiconv.models.wide_resnet import WideResNet
 
 __all__ = [
@@ -15,9 +22,14 @@ __all__ = [
     "RESNET50",
     "RESNET101",
     "RESNET152",
+    "STEERABLE",
+    "STEERABLE_LARGE",
+    "STEERABLE_SMALL",
     "Architecture",
     "ResNet",
+    "SteerableArchitecture",
     "SteerableCNN",
+    "SteerableLayer",
     "WideResNet",
     "create",
     "list_models",

@@ -13,6 +13,7 @@ from equiconv.errors import FieldTypeError, GroupError, ShapeError
 from equiconv.groups import FieldType, Group
 from equiconv.groups.values import is_number
 from equiconv.layers import FieldBatchNorm, FourierActivation, GroupPool, NormPool, Pointwise
+from equiconv.layers.layer import FieldLayer
 
 
 def normalization(field_type: FieldType, *, momentum: float = 0.1) -> nn.Module:
@@ -25,7 +26,7 @@ def normalization(field_type: FieldType, *, momentum: float = 0.1) -> nn.Module:
     return FieldBatchNorm(field_type, momentum=momentum)
 
 
-def activation(field_type: FieldType, function: Callable[[Tensor], Tensor] = F.relu) -> nn.Module:
+def activation(field_type: FieldType, function: Callable[[Tensor], Tensor] = F.relu) -> FieldLayer:
     """Return the nonlinearity: on every entry if these are permuted, else on samples of the function on the group."""
     if field_type.representation.is_permutation:
         return Pointwise(field_type, function)

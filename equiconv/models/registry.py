@@ -13,9 +13,18 @@ from equiconv.models.architecture import Architecture
 from equiconv.models.cnn import CNN
 from equiconv.models.resnet import RESNET18, RESNET34, RESNET44, RESNET50, RESNET101, RESNET152, ResNet
 from equiconv.models.steerable import SteerableCNN
+from equiconv.models.steerable_architecture import (
+    STEERABLE,
+    STEERABLE_LARGE,
+    STEERABLE_SMALL,
+    SteerableArchitecture,
+)
 from equiconv.models.wide_resnet import WideResNet
 
 __all__ = ["create", "list_models"]
+
+
+SHAPES = (Architecture, SteerableArchitecture)
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,8 @@ class _Entry:
     @property
     def shapes(self) -> tuple[str, ...]:
         """The options that change the architecture."""
-        return tuple(each.name for each in fields(Architecture)) if "architecture" in self.options else ()
+        shape = self.options.get("architecture")
+        return tuple(each.name for each in fields(shape)) if isinstance(shape, SHAPES) else ()
 
 
 def _residual(line: str, architecture: Architecture, width: int) -> _Entry:
@@ -49,9 +59,17 @@ RESIDUAL = {
     "resnet101": ("bottlenecks, 7x7 stem, for 224x224 images", RESNET101, 64),
     "resnet152": ("bottlenecks, 7x7 stem, for 224x224 images", RESNET152, 64),
 }
+STEERABLE_NETWORKS = {
+    "steerable-cnn": ("six steerable convolutions with blurring, for 29x29 images", STEERABLE),
+    "steerable-cnn-small": ("six steerable convolutions, for 28x28 images", STEERABLE_SMALL),
+    "steerable-cnn-large": ("six larger steerable convolutions, for 28x28 images", STEERABLE_LARGE),
+}
 MODELS = {
     "cnn": _Entry("seven convolutions, for 28x28 images; needs width", CNN),
-    "steerable-cnn": _Entry("six steerable convolutions with blurring, for 29x29 images", SteerableCNN),
+    **{
+        name: _Entry(line, SteerableCNN, {"architecture": architecture})
+        for name, (line, architecture) in STEERABLE_NETWORKS.items()
+    },
     **{name: _residual(*entry) for name, entry in RESIDUAL.items()},
     **{
         f"{name}-preact": _residual(f"{line}; preactivation", replace(architecture, preactivation=True), width)
@@ -83,7 +101,8 @@ def create(name: str, group: Group | Sequence[Group], **options: object) -> nn.M
     Args:
         name: one of ``list_models()``.
         group: the group of the network, or a list of the groups of its layers, blocks or stages.
-        options: arguments of the class; for residual networks also those of ``Architecture``, such as ``stem="small"``.
+        options: arguments of the class; for residual networks also those of ``Architecture``, such as ``stem="small"``,
+            and for steerable ones those of ``SteerableArchitecture``, such as ``pool="mean"``.
 
     Returns:
         The network.
@@ -104,7 +123,7 @@ def create(name: str, group: Group | Sequence[Group], **options: object) -> nn.M
     _check_options(name, entry, options)
     arguments: dict[str, Any] = {**entry.options, **options}
     shape = {each: arguments.pop(each) for each in entry.shapes if each in options}
-    if isinstance(architecture := arguments.get("architecture"), Architecture):
+    if isinstance(architecture := arguments.get("architecture"), SHAPES):
         arguments["architecture"] = replace(architecture, **shape)
     return entry.model(group, **arguments)
 

@@ -1,0 +1,91 @@
+"""Trained networks in files: what a study has made, to be looked at later."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from benchmarks.data.augment import augmentation
+from benchmarks.data.normalize import unfitted
+from benchmarks.studies.row import Row
+from equiconv import EquiconvError
+
+__all__ = ["TrainedNetwork"]
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """Hold a network that a study has trained, and what is needed to build it again.
+
+    Args:
+        study: the name of the study.
+        row: what it is.
+        seed: of its run.
+        data: the data set.
+        image: rows and columns of the images.
+        channels: those of the images.
+        classes: the names of the classes.
+        normalize: the normalizations, in order.
+        augment: the augmentations of its training; what they do in evaluation, such as cutting out the middle, is part
+            of the network.
+        net: the network itself, without normalization.
+        prepare: the normalization, as it was fitted.
+    """
+
+    study: str
+    row: Row
+    seed: int
+    data: str
+    image: int
+    channels: int
+    classes: tuple[str, ...]
+    normalize: tuple[str, ...]
+    augment: Mapping[str, float]
+    net: nn.Module
+    prepare: nn.Module
+
+    @property
+    def model(self) -> nn.Module:
+        """What maps images in [0, 1] to logits, in evaluation mode."""
+        return nn.Sequential(augmentation(self.augment), self.prepare, self.net).eval()
+
+    def save(self, path: Path) -> None:
+        """Write it to a file, which appears complete or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("row", "net", "prepare")
+        }
+        content |= {"row": asdict(self.row), "augment": dict(self.augment)}
+        content |= {"net": self.net.state_dict(), "prepare": self.prepare.state_dict()}
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        torch.save(content, draft)
+        draft.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the network of a file; nothing that is in it is executed.
+
+        Raises:
+            EquiconvError: if it cannot be read, is no such network, or is of a network that is built differently today.
+        """
+        try:
+            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever a broken file makes the reader raise
+            raise EquiconvError(f"{path} cannot be read as a trained network ({error})") from None
+        expected = {each.name for each in fields(cls)}
+        if not isinstance(content, dict) or content.keys() != expected:
+            raise EquiconvError(f"{path} holds no network of a study; expected a file of its folder networks")
+        weights, statistics = content.pop("net"), content.pop("prepare")
+        row = Row(**content.pop("row"))
+        net = row.network(content["channels"], len(content["classes"]))
+        prepare = unfitted(content["normalize"], (content["channels"], content["image"], content["image"]))
+        try:
+            net.load_state_dict(weights)
+            prepare.load_state_dict(statistics)
+        except RuntimeError as error:
+            raise EquiconvError(f"{path}: {row.name} is built differently today; train it anew ({error})") from None
+        return cls(row=row, net=net, prepare=prepare, **content)

@@ -1,0 +1,258 @@
+"""Kinds of fields: what the feature maps of a steerable network are made of, and which layers fit them."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from operator import add
+
+import numpy as np
+from torch import Tensor
+
+from equiconv.bases import Basis, SpatialBasis, choose_basis
+from equiconv.errors import FieldTypeError
+from equiconv.groups import FieldType, Group, Representation
+from equiconv.groups.irreps import endomorphism_dim
+from equiconv.layers import (
+    Branches,
+    GatedActivation,
+    GroupPool,
+    NormActivation,
+    NormPool,
+    Pointwise,
+    SpatialPool,
+    VectorFieldActivation,
+)
+from equiconv.layers.layer import FieldLayer, check_flags
+from equiconv.layers.window import Window
+from equiconv.models.blocks import activation, invariants
+
+__all__ = ["FIELDS", "Fields", "fields_of"]
+
+PUBLISHED_ORDER = 16  # of the group whose numbers of fields are those of the architecture
+PUBLISHED_WEIGHTS = 12  # between two units of irreps, for each pixel of a kernel: those of C16 with 3/4 of the pixels
+
+Function = Callable[[Tensor], Tensor]
+Makes = Callable[[Representation], bool]
+
+
+def count_kernels(out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> int:
+    """Return the number of independent equivariant kernels between two representations of one group."""
+    plane = np.trace(basis.action(in_rep.group), axis1=1, axis2=2)  # (g,)
+    return round(float(np.mean(out_rep.character * in_rep.character * plane)))
+
+
+class Fields(ABC):
+    """Say for one kind of fields what a layer makes on a group.
+
+    A feature map is made of copies of one unit, a representation of the group.
+
+    Args:
+        group: the group of the layer.
+        function: the nonlinearity of invariants, and of entries that are permuted.
+        pool: ``"max"`` or ``"mean"`` of regular fields over the group.
+    """
+
+    over_factors = False  # whether factors of the group that a later layer lacks are pooled over
+
+    def __init__(self, group: Group, function: Function, pool: str) -> None:
+        self.group, self.function, self.mode = group, function, pool
+
+    @abstractmethod
+    def activations(self, n: int, makes: Makes) -> list[FieldLayer]:
+        """Return the nonlinearity between layers: ``in_type`` of its first module is what the convolution makes.
+
+        Args:
+            n: the number of units.
+            makes: tells of a representation whether any kernel of the layer makes it.
+        """
+
+    @abstractmethod
+    def last(self, n: int, makes: Makes) -> tuple[list[FieldLayer], list[FieldLayer]]:
+        """Return the nonlinearity behind the last convolution, and what makes about n invariants of its fields."""
+
+    @abstractmethod
+    def copies(self, fields: float, kernel_size: int, basis: Basis, *, matched: bool, whole: bool) -> int:
+        """Return the number of units that stand for so many fields of the architecture.
+
+        Args:
+            fields: those of the architecture, times the width.
+            kernel_size: rows and columns of the layer's kernels.
+            basis: of the kernels.
+            matched: keep the number of weights.
+            whole: as in ``SteerableArchitecture``.
+        """
+
+
+class StrongestPool(FieldLayer):
+    """Pool the fields over windows of the plane: the largest of entries that are permuted, else the longest vector.
+
+    Equivariance:
+        As ``SpatialPool``; invariant summands in front of others are pooled by themselves. Windows are refused if they
+        do not lie symmetrically on the image, also for groups that do not keep the pixel grid: their elements that do
+        are then exact, the others approximate.
+
+    Args:
+        in_type: any field type.
+        size: rows and columns of the windows, and their steps.
+        exact: refuse image sizes that lose equivariance; False lets them pass.
+    """
+
+    def __init__(self, in_type: FieldType, size: int, *, exact: bool = True) -> None:
+        super().__init__(in_type, in_type)
+        check_flags("StrongestPool", exact=exact)
+        self.window = Window(in_type.group, size, stride=size, padding=0, dilation=1, exact=exact)
+        self.pool = _strongest(in_type, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool a tensor of ``in_type``; return a tensor of the same type."""
+        self.window.check_size(x.shape[-2], x.shape[-1])
+        return self.pool(x)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"{self.in_type!r}, {self.window.kernel[0]}, exact={self.window.exact}"
+
+
+def _strongest(field_type: FieldType, size: int) -> FieldLayer:
+    representation = field_type.representation
+    first, *others = representation.summands
+    pool = partial(SpatialPool, kernel_size=size, exact=False)
+    if representation.is_permutation:
+        return pool(field_type)
+    if others and first.is_permutation:
+        return Branches(pool(field_type.n * first), pool(field_type.n * reduce(add, others), mode="norm"))
+    return pool(field_type, mode="norm")
+
+
+class RegularFields(Fields):
+    """Functions on the group, band-limited ones on a continuous group."""
+
+    over_factors = True
+
+    def activations(self, n: int, makes: Makes) -> list[FieldLayer]:
+        """Return the function of every entry; on a continuous group of samples."""
+        return [activation(n * self.group.regular, self.function)]
+
+    def last(self, n: int, makes: Makes) -> tuple[list[FieldLayer], list[FieldLayer]]:
+        """Return the function of every entry, and the maximum or the mean over the group."""
+        regular = n * self.group.regular
+        return [activation(regular, self.function)], [invariants(regular, self.mode)]
+
+    @property
+    def share(self) -> float:
+        """How many regular fields take as many weights as one field that is seen by the next layer."""
+        return 1.0
+
+    def copies(self, fields: float, kernel_size: int, basis: Basis, *, matched: bool, whole: bool) -> int:
+        """Return the fields times sqrt(16 / n), n being the dimension of the regular representation."""
+        regular = fields * math.sqrt(PUBLISHED_ORDER / self.group.regular.dim) if matched else fields
+        return max(1, round((math.floor(regular) if whole else regular) / self.share))
+
+
+class ScalarFields(RegularFields):
+    """The maxima of functions on the group: every layer lifts invariants anew, and pools over the group."""
+
+    over_factors = False
+
+    def activations(self, n: int, makes: Makes) -> list[FieldLayer]:
+        """Return the maximum or the mean over the group, and the function of it."""
+        return [invariants(n * self.group.regular, self.mode), Pointwise(n * self.group.trivial, self.function)]
+
+    def last(self, n: int, makes: Makes) -> tuple[list[FieldLayer], list[FieldLayer]]:
+        """Return the same, of which nothing more is made."""
+        return self.activations(n, makes), []
+
+    @property
+    def share(self) -> float:
+        """A kernel from an invariant takes a part of the weights: one of the dimension."""
+        return 1 / math.sqrt(self.group.regular.dim)
+
+
+class VectorFields(RegularFields):
+    """Vectors that point where the maximum of a function on the group is, and are as long as it."""
+
+    over_factors = False
+
+    def activations(self, n: int, makes: Makes) -> list[FieldLayer]:
+        """Return orientation pooling."""
+        return [VectorFieldActivation(n * self.group.regular)]
+
+    @property
+    def share(self) -> float:
+        """A kernel from a vector takes two parts of the weights, of as many as the dimension."""
+        return math.sqrt(2 / self.group.regular.dim)
+
+
+class IrrepFields(Fields):
+    """Irreps, each as often as in the regular representation, scaled by functions of their norms.
+
+    The last layer makes the irreps of dimension 1: invariants, and numbers of which the group changes the sign. The
+    features are those, and the absolute values of these.
+    """
+
+    def activations(self, n: int, makes: Makes) -> list[FieldLayer]:
+        """Return the function of the invariants, and the nonlinearity of the other irreps."""
+        return [self._activation(n, [irrep for irrep in self._irreps() if makes(irrep)])]
+
+    def last(self, n: int, makes: Makes) -> tuple[list[FieldLayer], list[FieldLayer]]:
+        """Return the same for irreps of dimension 1, and their norms."""
+        signs = [irrep for irrep in self._irreps() if irrep.dim == 1 and makes(irrep)]
+        count = max(1, round(n / (1 + len(signs))))
+        pools = [GroupPool(count * self.group.trivial), *(NormPool(count * sign) for sign in signs)]
+        return [self._activation(count, signs)], [Branches(*pools)] if signs else []
+
+    def _irreps(self) -> list[Representation]:
+        """Return the irreps of a unit but for the trivial one, each as often as in the regular representation."""
+        return [irrep for irrep in self.group.irreps[1:] for _ in range(irrep.dim // endomorphism_dim(irrep.rho))]
+
+    def _activation(self, n: int, irreps: Sequence[Representation]) -> FieldLayer:
+        plain = Pointwise(n * self.group.trivial, self.function)
+        return Branches(plain, self.nonlinearity(n * reduce(add, irreps))) if irreps else plain
+
+    def nonlinearity(self, field_type: FieldType) -> FieldLayer:
+        """Return a soft threshold of the norms."""
+        return NormActivation(field_type)
+
+    def copies(self, fields: float, kernel_size: int, basis: Basis, *, matched: bool, whole: bool) -> int:
+        """Return the fields times sqrt(12 k^2 / d), d being the weights between two units."""
+        if matched:
+            layer = self._activation(1, self._irreps())
+            seen, made = (kind.representation for kind in (layer.out_type, layer.in_type))
+            weights = count_kernels(made, seen, choose_basis(basis, self.group, (kernel_size, kernel_size)))
+            fields *= math.sqrt(PUBLISHED_WEIGHTS * kernel_size**2 / weights)
+        return max(1, round(fields))
+
+
+class GatedFields(IrrepFields):
+    """Irreps, each as often as in the regular representation, multiplied by gates that come with them."""
+
+    def nonlinearity(self, field_type: FieldType) -> FieldLayer:
+        """Return gates, one for each irrep."""
+        return GatedActivation(field_type)
+
+
+FIELDS: dict[str, type[Fields]] = {
+    "regular": RegularFields,
+    "scalar": ScalarFields,
+    "vector": VectorFields,
+    "irreps": IrrepFields,
+    "gated": GatedFields,
+}
+
+
+def fields_of(kind: str, group: Group, function: Function, pool: str) -> Fields:
+    """Return the fields of a kind on a group.
+
+    Args:
+        kind: one of ``FIELDS``.
+        group: of the layer.
+        function: the nonlinearity of invariants, and of entries that are permuted.
+        pool: ``"max"`` or ``"mean"`` of regular fields over the group.
+
+    Raises:
+        FieldTypeError: if there is no such kind.
+    """
+    if kind not in FIELDS:
+        raise FieldTypeError(f"fields are {', '.join(map(repr, FIELDS))}; got {kind!r}")
+    return FIELDS[kind](group, function, pool)
