@@ -9,8 +9,8 @@ from benchmarks.__main__ import main
 from benchmarks.networks import count_parameters
 from benchmarks.studies import STUDIES, load_study
 from benchmarks.studies import study as study_module
-from benchmarks.studies.cell import as_tensor
 from benchmarks.studies.columns import markdown
+from benchmarks.studies.supply import as_tensor
 from benchmarks.studies.table import costs, summarize
 from equiconv import EquiconvError
 

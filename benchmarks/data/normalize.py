@@ -11,6 +11,7 @@ from equiconv import EquiconvError
 
 __all__ = [
     "CIFAR",
+    "FITTED",
     "IMAGENET",
     "IMAGENET_COMMON",
     "NORMALIZATIONS",
