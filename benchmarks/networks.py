@@ -1,6 +1,7 @@
 """The networks that are compared: one architecture, any group, the width that fits the budget."""
 
-from functools import cache
+import math
+from functools import cache, partial
 
 import torch
 from torch import nn
@@ -12,6 +13,22 @@ from equiconv.models import CNN
 __all__ = ["BASES", "NETWORK", "check_image_size", "count_parameters", "nearest_width", "network"]
 
 KERNEL_SIZES = (3, 3, 3, 3)
+
+
+def steep(kernel_size: tuple[int, int], width: float | None = None) -> Harmonics:
+    """Return harmonics with frequencies up to pi r on the ring of radius r, as of the published wide residual networks.
+
+    Args:
+        kernel_size: rows and columns of the window.
+        width: of every ring, in pixels; None takes that of ``Harmonics``.
+    """
+    rings = range(kernel_size[0] // 2 + 1)
+    frequencies = [int(math.pi * ring) for ring in rings]
+    if width is None:
+        return Harmonics(kernel_size, frequencies=frequencies)
+    return Harmonics(kernel_size, rings=list(rings), widths=[width for _ in rings], frequencies=frequencies)
+
+
 BASES: dict[str, Basis] = {
     "auto": "auto",
     "pixels": "pixels",
@@ -19,6 +36,8 @@ BASES: dict[str, Basis] = {
     "e2cnn": Harmonics.e2cnn,
     "complete": Harmonics.complete,
     "derivatives": Derivatives,
+    "steep": steep,
+    "steep-0.45": partial(steep, width=0.45),
 }
 NETWORK = (
     f"equiconv.models.CNN: {len(KERNEL_SIZES)} group convolutions with kernels {', '.join(map(str, KERNEL_SIZES))}, "

@@ -193,6 +193,9 @@ def test_every_argument_has_an_effect():
     bases = [m.basis for m in WideResNet(P4(), 10, 0.4, basis=stl).modules() if isinstance(m, GroupConv2d)]
     assert all(isinstance(basis, Harmonics) for basis in bases)
     assert first.eval()(torch.randn(2, 3, 17, 17)).shape == (2, 10)
+    gray = WideResNet(P4(), 10, 1, in_channels=1)
+    assert gray.in_type == 1 * P4().trivial
+    assert gray.eval()(torch.randn(2, 1, 17, 17)).shape == (2, 10)
     assert WideResNet(P4(), 10, 1, classes=3).eval()(torch.randn(2, 3, 17, 17)).shape == (2, 3)
 
 
@@ -214,6 +217,7 @@ def test_copies_and_states():
         (lambda: WideResNet(P4(), 10, 1, dropout=2), FieldTypeError, "probability"),
         (lambda: WideResNet(P4(), 10, 1, stride=0), ShapeError, "stride"),
         (lambda: WideResNet(P4(), 10, 1, classes=0), FieldTypeError, "n >= 1"),
+        (lambda: WideResNet(H, 10, 1, in_channels=1), FieldTypeError, "moves colors, so images have 3 channels"),
         (lambda: WideResNet(P4(), 10, 1)(torch.rand(1, 1, 33, 33)), ShapeError, r"\(B, 3, H, W\)"),
         (lambda: WideResNet(C8, 10, 1, basis="pixels"), ExactnessError, "between pixels"),
     ],

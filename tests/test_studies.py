@@ -1,6 +1,7 @@
 """Studies: their files, what they run, and their tables."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,7 +21,8 @@ def test_every_study_can_be_read_and_built(name):
     study = load_study(name)
     assert len({row.name for row in study.rows}) == len(study.rows)
     with torch.device("meta"):
-        assert all(count_parameters(row.network(study.channels, 10)) > 0 for row in study.rows)
+        rows = [replace(row, init=None) for row in study.rows]  # nothing can be drawn there
+        assert all(count_parameters(row.network(study.channels, 10)) > 0 for row in rows)
     for sweep in study.sweeps:
         assert len(study.swept(sweep.name).rows) > 1
 

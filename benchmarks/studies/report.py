@@ -67,7 +67,9 @@ def _used(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 def _network(row: Row) -> str:
     """Return what a row is."""
-    return f"{row['model']} on {row['group']}" + (f"; {_entries(row['options'])}" if row["options"] else "")
+    drawn = {"init": row["init"]} if row.get("init") else {}
+    told = _entries({**row["options"], **drawn})
+    return f"{row['model']} on {row['group']}" + (f"; {told}" if told else "")
 
 
 def _exceptions(results: Results) -> dict[str, str]:

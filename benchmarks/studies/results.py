@@ -17,7 +17,7 @@ __all__ = ["Results", "joined", "study_results"]
 Results = dict[str, Any]
 SAME = ("study", "sweep", "part", "data", "recipe")  # of results that can be put together
 SAME_IF_TOLD = ("curve_images",)
-TRAINED = ("model", "group", "options", "recipe", "augment", "normalize", "data", "samples")  # what makes a row
+TRAINED = ("model", "init", "group", "options", "recipe", "augment", "normalize", "data", "samples")  # what makes a row
 SELECTION = "none: the network after the last epoch is tested, once"
 
 
@@ -137,7 +137,7 @@ def _check_rows(study: Study, results: Results, path: Path) -> None:
     """Raise unless the rows that were trained are those of the study."""
     now = {row.name: json.loads(json.dumps(summarize(row, study, [], {}))) for row in study.rows}
     for then in results["rows"]:
-        odd = [name for name in TRAINED if then["name"] in now and then[name] != now[then["name"]][name]]
+        odd = [name for name in TRAINED if then["name"] in now and then.get(name) != now[then["name"]][name]]
         if odd and then["seeds"]:
             raise EquiconvError(
                 f"--join: {path} was measured with another {', '.join(odd)} of {then['name']} than the study has now"

@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
 from benchmarks.groups import parse_groups
+from benchmarks.networks import BASES
 from equiconv import EquiconvError
+from equiconv.init import delta_orthogonal_, he_normal_
 from equiconv.models import create
 
 __all__ = ["Row", "Sweep"]
 
+T = TypeVar("T")
+
 SAMPLES = "samples"
+INITIALIZATIONS = {"delta-orthogonal": delta_orthogonal_, "he-normal": he_normal_}
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,11 @@ class Row:
     Args:
         name: what the table calls it.
         group: the group, such as ``"HueShift(3)*P4"``; or several, one for each part of a hybrid.
-        options: those of ``equiconv.models.create``, besides the numbers of channels and classes.
+        options: those of ``equiconv.models.create``, besides the numbers of channels and classes; ``basis`` may be a
+            name in ``benchmarks.networks.BASES``.
         model: the name of the network, one of ``equiconv.models.list_models()``.
+        init: how its kernels are drawn, ``"delta-orthogonal"`` or ``"he-normal"``, if it has ``initialize``; None takes
+            what the layers do by themselves.
         recipe: what differs from the recipe of the study.
         augment: the augmentations, as of ``benchmarks.data.augment.augmentation``; those of the study if there are
             none.
@@ -39,6 +47,7 @@ class Row:
     group: str | tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict, compare=False)
     model: str = "cnn"
+    init: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict, compare=False)
     augment: Mapping[str, float] = field(default_factory=dict, compare=False)
     normalize: tuple[str, ...] = ()
@@ -57,7 +66,7 @@ class Row:
     def key(self) -> object:
         """What determines the network and its training."""
         changes = [sorted(each.items()) for each in (self.options, self.recipe, self.augment)]
-        return self.model, self.group, *changes, self.normalize, self.data, self.samples
+        return self.model, self.init, self.group, *changes, self.normalize, self.data, self.samples
 
     def network(self, channels: int, classes: int) -> nn.Module:
         """Return the network.
@@ -69,7 +78,11 @@ class Row:
         names = (self.group,) if isinstance(self.group, str) else self.group
         groups = [parse_groups(name)[0].group for name in names]
         group = groups[0] if isinstance(self.group, str) else groups
-        return create(self.model, group, in_channels=channels, classes=classes, **self.options)
+        options = {**self.options, "in_channels": channels, "classes": classes}
+        if "basis" in options:
+            options["basis"] = _named("basis", options["basis"], BASES)
+        net = create(self.model, group, **options)
+        return net if self.init is None else _initialized(net, self.init)
 
     def varied(self, what: str, value: float, data: str | None = None) -> "Row":
         """Return a point of a sweep.
@@ -127,3 +140,18 @@ class Sweep:
             for name, values in self.values.items()
             for value in values
         )
+
+
+def _initialized(net: Any, init: str) -> nn.Module:
+    """Return a network whose kernels are drawn anew."""
+    function = _named("init", init, INITIALIZATIONS)
+    if not hasattr(net, "initialize"):
+        raise EquiconvError(f"init is for networks that have initialize; {type(net).__name__} has not: leave it out")
+    return net.initialize(function)
+
+
+def _named(what: str, name: str, known: Mapping[str, T]) -> T:
+    """Return what has a name."""
+    if name not in known:
+        raise EquiconvError(f"{what} is one of {', '.join(known)}; got {name!r}")
+    return known[name]

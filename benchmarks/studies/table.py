@@ -55,6 +55,7 @@ def summarize(
         "line": row.line or row.name,
         "value": row.value,
         "model": row.model,
+        "init": row.init,
         "group": row.groups,
         "options": dict(row.options),
         "recipe": dict(row.recipe),

@@ -33,7 +33,7 @@ LAST_MOMENTUM = 0.9  # as published: the last statistics follow the latest batch
 
 
 class WideResNet(nn.Module):
-    """Classify RGB images by a wide residual network: three stages, each on a group, the second and third at half size.
+    """Classify images by a wide residual network: three stages, each on a group, the second and third at half size.
 
     The E(2)-steerable networks of the CIFAR and STL experiments for any groups: a 5x5 stem, then (depth - 4) / 6 blocks
     a stage of batch norm, ReLU, conv, batch norm, ReLU, dropout, conv. The last conv of the first block carries the
@@ -54,6 +54,7 @@ class WideResNet(nn.Module):
             factors that move them; else they go on as they are.
         depth: the number of layers, 6 m + 4 for m blocks a stage.
         widen: the factor on the widths 16, 32 and 64 of the stages.
+        in_channels: 3 for RGB images, any other number for channels that no element moves.
         classes: the number of classes.
         stride: the steps of the first stage in pixels; 1 for CIFAR, 2 for STL.
         keep: the rule for the number of fields, n being the dimension of one: ``"parameters"``, width / sqrt(n), makes
@@ -66,7 +67,7 @@ class WideResNet(nn.Module):
         exact: refuse image sizes that lose equivariance; False lets them pass.
 
     Shapes:
-        Input: ``(B, 3, H, W)``. Output: logits ``(B, classes)``.
+        Input: ``(B, in_channels, H, W)``. Output: logits ``(B, classes)``.
 
     Initialization:
         That of ``GroupConv2d``. The published networks are delta-orthogonal, with a head without bias at first:
@@ -74,7 +75,8 @@ class WideResNet(nn.Module):
 
     Raises:
         GroupError: if there is no group, or one is not a subgroup of the one before.
-        FieldTypeError: if the widths, the rule or the probability are out of range.
+        FieldTypeError: if the group moves colors and the images are not RGB, or if the widths, the rule or the
+            probability are out of range.
         ShapeError: if the depth is not 6 m + 4, there are not three groups, or the stride is not an integer >= 1.
         ExactnessError: in ``forward``, if the image size would lose equivariance.
 
@@ -97,6 +99,7 @@ class WideResNet(nn.Module):
         depth: int = 28,
         widen: float = 10,
         *,
+        in_channels: int = 3,
         classes: int = 10,
         stride: int = 1,
         keep: str = "parameters",
@@ -109,7 +112,7 @@ class WideResNet(nn.Module):
         blocks = _blocks(depth)
         _check_widths(widen, keep)
         check_probability(dropout)
-        kept, image = kept_group(stages, dropped_colors), image_type(stages[0], 3)
+        kept, image = kept_group(stages, dropped_colors), image_type(stages[0], in_channels)
         self.in_type, self.out_type = image.restrict(kept), classes * kept.trivial
         make = partial(GroupConv2d, bias=False, basis=basis, exact=exact)
         current = _fields(STEM, stages[0], "parameters") * stages[0].regular
@@ -129,7 +132,7 @@ class WideResNet(nn.Module):
         self.head = nn.Linear(current.n, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits ``(B, classes)`` of images ``(B, 3, H, W)``."""
+        """Return the logits ``(B, classes)`` of images ``(B, in_channels, H, W)``."""
         y = self.activation(self.norm(self.stages(self.stem(x))))  # (b, n, h, w)
         return self.head(y.mean((-2, -1)))
 
