@@ -180,6 +180,9 @@ def test_runs_are_put_together(monkeypatch, tmp_path):
     ]
     assert join(tmp_path / "again", both / "results.json") == 0
     assert json.loads((tmp_path / "again" / "results.json").read_text()) == whole
+    older = {name: value for name, value in second["recipe"].items() if name not in ("penalties", "warmup")}
+    write_json(tmp_path / "older.json", {**second, "recipe": older, "data": {**second["data"], "train_by_class": None}})
+    assert join(tmp_path / "again", files[1], tmp_path / "older.json") == 0
 
     def told(*paths):
         assert join(tmp_path / "no", *paths, rows="Z2CNN") == 2
@@ -192,6 +195,10 @@ def test_runs_are_put_together(monkeypatch, tmp_path):
     write_json(tmp_path / "other.json", {name: value for name, value in second.items() if name != "failures"})
     told(tmp_path / "other.json")
     write_json(tmp_path / "other.json", {**second, "recipe": {**second["recipe"], "epochs": 7}})
+    told(files[1], tmp_path / "other.json")
+    write_json(tmp_path / "other.json", {**second, "recipe": {**older, "warmup": 1}})
+    told(files[1], tmp_path / "other.json")
+    write_json(tmp_path / "other.json", {**second, "data": {**second["data"], "fingerprint": "another"}})
     told(files[1], tmp_path / "other.json")
     write_json(tmp_path / "other.json", {**second, "study": "colors"})
     told(tmp_path / "other.json")

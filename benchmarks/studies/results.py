@@ -10,13 +10,13 @@ from benchmarks.cells import Outcome
 from benchmarks.provenance import provenance
 from benchmarks.studies.study import Study
 from benchmarks.studies.table import costs, summarize
+from benchmarks.training import Recipe
 from equiconv import EquiconvError
 
 __all__ = ["Results", "joined", "study_results"]
 
 Results = dict[str, Any]
 SAME = ("study", "sweep", "part", "data", "recipe")  # of results that can be put together
-SAME_IF_TOLD = ("curve_images",)
 TRAINED = ("model", "init", "group", "options", "recipe", "augment", "normalize", "data", "samples")  # what makes a row
 SELECTION = "none: the network after the last epoch is tested, once"
 
@@ -128,9 +128,18 @@ def _check_same(study: Study, found: Sequence[Results], paths: Sequence[Path]) -
         if results.get("dataset") != study.dataset:
             told = study.dataset or "that of the table"
             raise EquiconvError(f"--join: {path} is on the data set {results.get('dataset')}, not on {told}")
-        if odd := [name for name in (*SAME, *SAME_IF_TOLD) if results.get(name) != found[0].get(name)]:
+        first, other = _compared(found[0]), _compared(results)
+        if odd := [name for name, value in other.items() if value != first[name]]:
             raise EquiconvError(f"--join: {path} differs from {paths[0]} in {', '.join(odd)}")
         _check_rows(study, results, path)
+
+
+def _compared(results: Results) -> dict[str, Any]:
+    """Return what must be the same; what a file does not tell, because it is older, is what it was then."""
+    usual = json.loads(json.dumps(asdict(Recipe(1))))
+    own = {name: results[name] for name in SAME}
+    own |= {"data": results["data"]["fingerprint"], "recipe": {**usual, **results["recipe"]}}
+    return own | {"curve_images": results.get("curve_images")}
 
 
 def _check_rows(study: Study, results: Results, path: Path) -> None:
