@@ -58,8 +58,8 @@ class SteerableCNN(nn.Module):
         The logits are invariant under every element of the group: exact for those that keep the pixel grid, other
         angles are approximate; in training with dropout the law holds for the distribution. Where layers change to a
         smaller group, ``in_type`` and ``out_type`` name what is left: that group, and the factors that were pooled over
-        and do not move the plane. Images of 29, 33, 37, ... pixels fit the blurring of ``STEERABLE``, of 28, 32, 36, ...
-        pixels the other two; ExactnessError is raised for others, unless ``exact=False``.
+        and do not move the plane. Images of 29, 33, 37, ... pixels fit the blurring of ``STEERABLE``, those of 28, 32,
+        36, ... pixels the other two; ExactnessError is raised for others, unless ``exact=False``.
 
     Args:
         group: the group of all layers, or one for each: ``[O2(3)] * 3 + [Cyclic(8)] * 3`` becomes discrete halfway.
