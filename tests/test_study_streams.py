@@ -25,7 +25,7 @@ from benchmarks.studies import study as study_module
 from benchmarks.studies.cell import StudyCell, run_cell
 from benchmarks.studies.columns import markdown
 from benchmarks.studies.plots import draw
-from benchmarks.studies.scores import measured
+from benchmarks.studies.scores import counted, measured
 from benchmarks.studies.streaming import Reading, Streaming
 from benchmarks.studies.supply import InMemory
 from benchmarks.studies.table import summarize
@@ -154,14 +154,15 @@ def test_errors_of_categories():
     row, recipe = Row("tiny", "Trivial"), Recipe(1)
     ranges = {"low": ((0, 3),), "rest": ((4, 10), (11, 11))}
     study = Study("s", "s", "shades", 1, 3, 1, recipe, (row,), categories=ranges)
-    results = [found(shades(12, LABELS, values)) for values in (VALUES, LABELS)]
+    taken = [0, 0, 3, 3, 5, 9, 11, 7, 6, 6]  # each class has a share of its own
+    results = [found(shades(12, LABELS, values)) for values in (taken, LABELS)]
     made = summarize(row, study, results, {"parameters": 1, "macs": 1e6, "peak_memory": 0})
-    assert made["categories"]["low"]["error"] == pytest.approx(100 * (4 / 6) / 2)
-    assert made["categories"]["rest"]["error"] == pytest.approx(100 * (2 / 4) / 2)
+    assert made["categories"]["low"]["error"] == pytest.approx(100 * (3 / 6) / 2)
+    assert made["categories"]["rest"]["error"] == pytest.approx(100 * (3 / 4) / 2)
     assert made["error_top5"] == pytest.approx(15)
     header, _, line = markdown({"part": "test", "sweep": None, "rows": [made], "categories": ranges}).splitlines()
     assert "| top-5 error (%) | low (%) | rest (%) |" in header
-    assert "| 15.00 ± 21.21 | 33.33 ± 47.14 | 25.00 ± 35.36 |" in line
+    assert "| 15.00 ± 21.21 | 25.00 ± 35.36 | 37.50 ± 53.03 |" in line
 
 
 # -- end to end ------------------------------------------------------------------------------------------------------
@@ -224,12 +225,9 @@ def test_a_quick_run_is_on_a_few_small_digits(tiny, tmp_path):
 def numbers_of(processes=1):
     """Return what a network of fixed weights does on images in memory and on a stream."""
     fabric = Hardware(devices=processes).fabric("32-true")
-    torch.manual_seed(3)
-    net = nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 24))
-    images = np.random.default_rng(0).integers(0, 255, (7, 3, 16, 16), dtype=np.uint8)
-    memory = Dataset("m", "m", tuple(map(str, range(24))), images, np.arange(7), images, np.arange(7))
-    supplies = InMemory(memory, 3), Streaming("imagenet", 32, READING)
-    return [measured(net.eval(), supply, ("hue-linear",), fabric, lambda _: None) for supply in supplies]
+    memory, streamed = InMemory(shades(24, LABELS[:9], VALUES[:9]), 3), Streaming("imagenet", 32, READING)
+    net, cases = Shown(24).eval(), ((memory, None), (memory, 3), (streamed, None))
+    return [measured(net, supply, ("hue",), fabric, lambda _: None, moved=moved) for supply, moved in cases]
 
 
 def trained_buffers():
@@ -265,7 +263,8 @@ def test_two_processes_share_the_test_and_lose_no_image(tiny, tmp_path):
     assert done.returncode == 0, done.stderr
     (first, buffers), (second, same) = (json.loads((tmp_path / f"found-{rank}.json").read_text()) for rank in (0, 1))
     assert first == second == json.loads(json.dumps(numbers_of()))
-    assert [sum(result["by_class"]["images"]) for result in first] == [7, 5]
+    assert [sum(result["by_class"]["images"]) for result in first] == [9, 9, 5]
+    assert [result["curves"]["hue"][0] for result in first] == pytest.approx([4 / 9, 1 / 3, 1 / 5])
     assert buffers == same
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["failures"] == []
@@ -280,6 +279,34 @@ def test_every_image_of_the_test_is_one_process_s(tiny):
         for world in (1, 2, 3, 11):
             shared = [labels for rank in range(world) for _, labels in supply.tests(rank, world)]
             assert sorted(torch.cat(shared).tolist()) == expected
+
+
+class Rank:
+    """One of two processes, whose counts nobody adds up."""
+
+    global_rank, world_size, device = 0, 2, "cpu"
+
+    def all_reduce(self, counts, reduce_op):
+        return counts
+
+
+def test_a_process_with_most_of_a_stream_moves_all_of_it(tiny, home):
+    store(
+        home / "imagenet" / "test-00000-of-00002.parquet",
+        coded(5, 64).repeat(3, 1),
+        range(5),
+        [f"n{number}" for number in range(24)],
+    )
+    (home / "imagenet" / "test-00000-of-00001.parquet").unlink()
+    store(
+        home / "imagenet" / "test-00001-of-00002.parquet",
+        coded(1, 64).repeat(3, 1),
+        [7],
+        [f"n{number}" for number in range(24)],
+    )
+    moves = (lambda x: x, lambda x: x)
+    _, counts = counted(Shown(24).eval(), Streaming("imagenet", 32, READING), moves, Rank(), lambda _: None)
+    assert counts[2].tolist() == [5, 5]
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------

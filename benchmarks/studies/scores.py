@@ -55,8 +55,9 @@ def counted(
     classes, like = len(supply.classes), next(net.parameters())
     confusion = torch.zeros(classes**2, dtype=torch.long)
     counts = torch.zeros(3, len(moves), dtype=torch.long)
-    left = len(range(fabric.global_rank, supply.tested if moved is None else moved, fabric.world_size))
-    for images, labels in supply.tests(fabric.global_rank, fabric.world_size):
+    rank, world = fabric.global_rank, fabric.world_size
+    left = supply.tested if moved is None else len(range(rank, moved, world))  # of a stream one may have most images
+    for images, labels in supply.tests(rank, world):
         batch, labels = float_batch(images.to(like.device)), labels.cpu()
         for index, move in enumerate(moves if left else moves[:1]):
             few = slice(left if index else None)
@@ -66,7 +67,7 @@ def counted(
             counts[1, index] += (logits.topk(min(TOP, classes)).indices == right[:, None]).sum()
             counts[2, index] += len(right)
             confusion += torch.bincount(right * classes + taken, minlength=classes**2) if index == 0 else 0
-            report(FORWARD_SHARE * len(right) * fabric.world_size)
+            report(FORWARD_SHARE * len(right) * world)
         left = max(0, left - len(labels))
     return _everywhere(confusion, fabric).view(classes, classes), _everywhere(counts, fabric)
 

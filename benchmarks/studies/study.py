@@ -44,7 +44,8 @@ class Study:
         samples: the number of training images of each row, the first ones; None takes all.
         normalize_first: images are normalized before they are augmented.
         curves: the moves of the test images under which accuracy is measured, of ``benchmarks.data.families.FAMILIES``.
-        curve_images: the number of test images that are moved, the first ones; None takes all.
+        curve_images: the number of test images that are moved, the first ones, or of a stream the first that each
+            process reads; None takes all.
         quick: training and test images of a quick run, of networks that take their time.
         sweeps: rows whose width, or number of images, varies.
         sweep: the one of them whose points are the rows.
