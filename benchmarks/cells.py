@@ -24,9 +24,9 @@ SOURCES = (
     *(HERE / name for name in ("training", "train.py", "networks.py", "groups.py")),
     *(
         HERE / "data" / f"{name}.py"
-        for name in ("augment", "batch", "families", "images", "moves", "normalize", "policy", "stream")
+        for name in ("augment", "batch", "dali", "families", "images", "moves", "normalize", "policy", "stream")
     ),
-    *(HERE / "studies" / name for name in ("cell.py", "row.py", "study.py", "trained.py")),
+    *(HERE / "studies" / f"{name}.py" for name in ("cell", "row", "scores", "streaming", "study", "supply", "trained")),
     HERE / "robustness" / "probe.py",
 )
 

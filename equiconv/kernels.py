@@ -3,15 +3,19 @@
 Coefficients have the axes ``(o, i, f, s)``: output fields, input fields, input fiber, spatial basis functions. For an
 output of the regular representation the group moves one kernel to all its copies (``OrbitPipeline``); the kernels into
 any other representation are those that the group leaves alone: entries that it sends to one another are equal
-(``TiedPipeline``), or the solutions of linear equations (``SolvedPipeline``).
+(``TiedPipeline``), or the solutions of linear equations (``SolvedPipeline``), for long sums of representations pair
+by pair of the summands (``SumPipeline``).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby, product
+from math import prod
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from equiconv.bases import SpatialBasis
 from equiconv.errors import FieldTypeError
@@ -182,6 +186,46 @@ class SolvedPipeline(KernelPipeline):
         return (coefficients[:, None] @ solutions.flatten(2)).unflatten(3, solutions.shape[2:])
 
 
+class SumPipeline(KernelPipeline):
+    """Join the kernels between the summands of two sums; equal summands in a row share one pipeline.
+
+    For permuted entries, where every summand of the output is reached from every one of the input. The solutions
+    between whole sums would be a far larger table, most of it zeros.
+    """
+
+    def __init__(self, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
+        super().__init__(basis, None)
+        self.rows, self.columns = ([len(list(run)) for _, run in groupby(rep.summands)] for rep in (out_rep, in_rep))
+        targets, sources = ([kind for kind, _ in groupby(rep.summands)] for rep in (out_rep, in_rep))
+        parts = [kernel_pipeline(target, source, basis) for target in targets for source in sources]
+        repeats = [a * b for a in self.rows for b in self.columns]
+        self.sizes = [n * prod(part.coefficient_shape) for n, part in zip(repeats, parts, strict=True)]
+        self.coefficient_shape = (sum(self.sizes),)
+        self.parts = nn.ModuleList(parts)
+
+    def act(self, coefficients: Tensor) -> Tensor:
+        """Return the kernels of all pairs, ``(o, g, i, f, s)``, g and f being the entries of output and input."""
+        return self._joined(coefficients, lambda part, own: part.act(own).flatten(2, 3).flatten(0, 1))
+
+    def expand(self, coefficients: Tensor) -> Tensor:
+        """Expand pair by pair: ``(o, i, n)`` to ``(o*g, i*f, kh, kw)``."""
+        return self.fold(self._joined(coefficients, lambda part, own: part.expand(own).flatten(2)))
+
+    def _joined(self, coefficients: Tensor, make: Callable[[Any, Tensor], Tensor]) -> Tensor:
+        o, i, _ = coefficients.shape
+        kernels = []
+        parts: Any = self.parts
+        pairs = product(self.rows, self.columns)
+        for (a, b), part, own in zip(pairs, parts, coefficients.split(self.sizes, 2), strict=True):
+            part.settle(coefficients.device)
+            each = own.reshape(o, i, a, b, *part.coefficient_shape).transpose(1, 2).flatten(2, 3).flatten(0, 1)
+            made = make(part, each)  # (o*a*g, i*b*f, s)
+            kernels.append(made.unflatten(1, (i, -1)).unflatten(0, (o, -1)))  # (o, a*g, i, b*f, s)
+        count = len(self.columns)
+        rows = [torch.cat(kernels[start : start + count], 3) for start in range(0, len(kernels), count)]
+        return torch.cat(rows, 1)
+
+
 def _check_reached(solutions: Floats, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
     """Raise if a summand of the output would be zero whatever the weights are."""
     start = 0
@@ -204,4 +248,6 @@ def kernel_pipeline(out_rep: Representation, in_rep: Representation, basis: Spat
     permuted = [move for move in moves if move is not None]
     if len(permuted) == len(moves):
         return TiedPipeline(permuted, in_rep.group.generators, basis)
+    if len(out_rep.summands) + len(in_rep.summands) > 2 and out_rep.is_permutation and in_rep.is_permutation:
+        return SumPipeline(out_rep, in_rep, basis)
     return SolvedPipeline(out_rep, in_rep, basis)

@@ -23,7 +23,8 @@ from benchmarks.data.augment import (
 )
 from equiconv import EquiconvError
 
-VALUES = {"crop": 4, "resized-crop": 12, "mirror": 0.5, "rotation": 180, "hue": 0.5, "grayscale": 0.5}
+TURNS = {"rotation": 180, "rotation-nearest": 180, "rotation-fine": 180}
+VALUES = {"crop": 4, "resized-crop": 12, "mirror": 0.5, **TURNS, "hue": 0.5, "grayscale": 0.5}
 VALUES |= {"autoaugment": 0.9, "cutout": 5}
 COUNT = 400
 
@@ -238,6 +239,26 @@ def test_resized_crops_are_parts_of_the_image():
 def test_resized_crops_of_smaller_images_are_refused():
     with pytest.raises(EquiconvError, match="at least 20 pixels a side; got 16x16"):
         ResizedCrop(20)(noise())
+
+
+def test_turns_by_the_nearest_pixel_make_no_new_values():
+    x = (torch.rand(8, 1, 16, 16) > 0.5).float()
+    assert set(augmentation({"rotation-nearest": 180})(x).unique().tolist()) <= {0.0, 1.0}
+    assert len(augmentation({"rotation": 180})(x).unique()) > 100
+
+
+def test_fine_turns_are_the_same_turns_at_another_resolution():
+    rows = torch.linspace(-1, 1, 33)
+    x = torch.exp(-8 * ((rows - 0.3) ** 2 + (rows[:, None] + 0.2) ** 2)).expand(6, 1, 33, 33)
+    torch.manual_seed(1)
+    plain = augmentation({"rotation": 180})(x)
+    torch.manual_seed(1)
+    fine = augmentation({"rotation-fine": 180})(x)
+    assert not torch.equal(fine, plain)
+    assert (fine - plain).abs().max() < 0.05
+    assert (fine - x).abs().max() > 0.2
+    with pytest.raises(EquiconvError, match="whole number as the scale"):
+        Rotation(180, scale=0)
 
 
 def assert_cuts_out(module, side, size=9):

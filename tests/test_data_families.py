@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
 from scipy import ndimage
 
 from benchmarks.data.families import FAMILIES
@@ -39,6 +40,23 @@ def test_a_turn_by_another_angle_is_that_of_scipy():
     inside = ndimage.rotate(np.ones((16, 16)), 30, reshape=False, order=1) > 0.999  # the frames differ
     found = FAMILIES["rotation"].move(x, 30)[0, 0].numpy()
     np.testing.assert_allclose(found[inside], expected[inside], atol=1e-5)
+
+
+@pytest.mark.parametrize("degrees", [-170, -60, 10, 90, 250])
+def test_hue_in_hsv_is_that_of_matplotlib(degrees):
+    x = images()
+    x[0, :, 0] = x[0, :1, 0]  # gray
+    x[0, 1, 1] = x[0, 0, 1]  # two channels that are equal
+    hsv = rgb_to_hsv(x.movedim(1, -1).numpy())
+    hsv[..., 0] = (hsv[..., 0] + degrees / 360) % 1
+    expected = torch.tensor(hsv_to_rgb(hsv)).movedim(-1, 1)
+    torch.testing.assert_close(FAMILIES["hue"].move(x, degrees), expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_moves_are_made_where_the_images_are(name):
+    x = torch.empty(2, 3, 16, 16, device="meta")
+    assert all(FAMILIES[name].move(x, value).device.type == "meta" for value in FAMILIES[name].values)
 
 
 @pytest.mark.parametrize("name", ["hue", "hue-linear"])

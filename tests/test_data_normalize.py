@@ -157,3 +157,12 @@ def test_normalizations_by_name_are_done_in_their_order():
     assert len(normalization([], x)) == 0
     with pytest.raises(EquiconvError, match=r"normalizations are common, .*; got grey"):
         normalization(["grey"], x)
+
+
+def test_padding_adds_a_row_below_and_a_column_on_the_right():
+    x = batch()
+    padded = normalization(["pad"], images())(x)
+    assert padded.shape == (60, 3, 7, 7)
+    assert torch.equal(padded[..., :6, :6], x)
+    assert not padded[..., 6, :].any()
+    assert not padded[..., 6].any()

@@ -73,7 +73,7 @@ def test_the_order_is_shared_by_the_ranks():
 
 def test_what_a_stream_says_of_itself():
     part = stream("imagenet", "test", WHOLE, size=32)
-    assert part.count == 50000
+    assert part.count == 5
     assert part.size == 32
     assert part.classes[7] == "n7"
     assert "ImageNet" in part.description

@@ -10,8 +10,8 @@ from benchmarks.__main__ import main
 from benchmarks.networks import count_parameters
 from benchmarks.studies import STUDIES, load_study
 from benchmarks.studies import study as study_module
-from benchmarks.studies.cell import as_tensor
 from benchmarks.studies.columns import markdown
+from benchmarks.studies.supply import as_tensor
 from benchmarks.studies.table import costs, summarize
 from equiconv import EquiconvError
 
@@ -104,6 +104,25 @@ def test_channels():
     assert as_tensor(stored, 3).dtype == torch.uint8
     assert as_tensor(colored[:, :1], 3).shape == (1, 3, 1, 1)
     assert as_tensor(colored, 3).flatten().tolist() == pytest.approx([0.0, 0.3, 0.6])
+
+
+def test_the_steerable_networks_are_those_published_and_the_small_ones_small():
+    study = load_study("steerable-rotmnist")
+    with torch.device("meta"):
+        found = {row.name: count_parameters(row.network(study.channels, 10)) for row in study.rows}
+    published = {row.name: row.published["parameters"] for row in study.rows if row.published}
+    biases = 3 * (16 + 42 + 56 + 56 + 84)  # of gates, beside those of the convolutions
+    assert {**found, "SO2-gated": found["SO2-gated"] + biases} == {**found, **published}
+    assert all(20_000 <= count <= 25_000 for name, count in found.items() if name.endswith("25k"))
+    assert sum(name.endswith("25k") for name in found) == len(found) - len(published)
+
+
+def test_an_even_image_is_padded_for_the_network_that_needs_it():
+    study = load_study("steerable-rotmnist")
+    example, other = (next(row for row in study.rows if row.name == name) for name in ("C8-example", "C16"))
+    assert [study.image_of(row) for row in (example, other)] == [29, 28]
+    assert study.recipe_of(example).penalties == {}
+    assert study.recipe_of(other).penalties == {"convolution": (1e-7, 1e-7), "hidden": (1e-8, 1e-8)}
 
 
 @pytest.mark.parametrize(

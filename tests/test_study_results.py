@@ -15,6 +15,7 @@ from benchmarks.files import write_json
 from benchmarks.studies import Row, Study, Sweep, load_study
 from benchmarks.studies import study as study_module
 from benchmarks.studies.cell import StudyCell, cost, run_cell
+from benchmarks.studies.supply import InMemory
 from benchmarks.training import Recipe
 from benchmarks.training.logs import LogFolder
 from equiconv import EquiconvError
@@ -30,7 +31,7 @@ def digits():
 
 
 def trained(data, row=ROW, study=STUDY, **options):
-    return run_cell(StudyCell(row, 1), lambda _: None, data={"digits": data}, study=study, **options)
+    return run_cell(StudyCell(row, 1), lambda _: None, data={"digits": InMemory(data, 1)}, study=study, **options)
 
 
 def test_points_of_a_sweep_differ_in_one_number():
@@ -55,7 +56,7 @@ def test_a_row_with_fewer_images_sees_the_first_ones(digits):
     row = replace(ROW, samples=16)
     assert trained(digits, row)["losses"] == trained(few, row)["losses"]
     assert trained(digits, row)["losses"] != trained(digits)["losses"]
-    data = {"digits": digits}
+    data = {"digits": InMemory(digits, 1)}
     assert cost(StudyCell(row, 1), data, STUDY) < cost(StudyCell(ROW, 1), data, STUDY)
     assert trained(digits, study=replace(STUDY, samples=16))["losses"] == trained(few, row)["losses"]
 
@@ -67,7 +68,7 @@ def test_a_sweep_may_be_over_the_data(digits):
     assert study.datasets == ("colors:1", "colors:20")
     assert len({str(row.key) for row in study.rows}) == 2
     other = digits.limited(30, 20)
-    data = {"digits": digits, "colors:1": digits, "colors:20": other}
+    data = {name: InMemory(each, 1) for name, each in (("colors:1", digits), ("colors:20", other))}
     losses = [run_cell(StudyCell(row, 1), lambda _: None, data=data, study=study)["losses"] for row in study.rows]
     assert losses == [trained(digits)["losses"], trained(other)["losses"]]
     assert losses[0] != losses[1]
@@ -105,8 +106,9 @@ def test_few_of_the_test_images_are_moved(digits):
     assert result["curves"] == trained(first, study=few)["curves"]
     assert result["curves"] != trained(digits, study=replace(few, curve_images=None))["curves"]
     cell, done = StudyCell(ROW, 1), []
-    run_cell(cell, done.append, data={"digits": digits}, study=few)
-    assert sum(done) == pytest.approx(cost(cell, {"digits": digits}, few))
+    data = {"digits": InMemory(digits, 1)}
+    run_cell(cell, done.append, data=data, study=few)
+    assert sum(done) == pytest.approx(cost(cell, data, few))
 
 
 def test_normalization_is_that_of_the_row_in_training_and_test(digits):
@@ -281,8 +283,8 @@ def test_more_images_than_there_are_are_refused_and_few_keep_their_ratio(digits)
     assert [row.samples for row in study.rows[:6]] == [100, 200, 300, 400, 500, 600]
     assert replace(STUDY, samples=1000).shrunk(60).samples == 60
     with pytest.raises(EquiconvError, match="tiny wants 61 training images, and there are 60: choose other --rows"):
-        replace(STUDY, samples=61).check_samples({"digits": digits})
-    replace(STUDY, samples=60).check_samples({"digits": digits})
+        replace(STUDY, samples=61).check({"digits": InMemory(digits, 1)})
+    replace(STUDY, samples=60).check({"digits": InMemory(digits, 1)})
 
 
 def test_a_row_named_twice_is_run_once():

@@ -6,6 +6,8 @@ from torch import nn
 
 from benchmarks.training import Recipe
 from equiconv import EquiconvError
+from equiconv.groups import Cyclic
+from equiconv.models import create
 
 
 @pytest.mark.parametrize(
@@ -21,10 +23,17 @@ from equiconv import EquiconvError
         ({"epochs": 9, "schedule": "milestones"}, "milestones are epochs in rising order"),
         ({"epochs": 9, "schedule": "milestones", "milestones": (3, 2)}, "milestones are epochs in rising order"),
         ({"epochs": 9, "milestones": (3,)}, 'for schedule="milestones"'),
-        ({"epochs": 9, "schedule": "cosine", "warmup": 1}, "a warm-up is for the schedules constant, step, milestones"),
+        (
+            {"epochs": 9, "schedule": "cosine", "warmup": 1},
+            "a warm-up is for the schedules constant, step, decay, milestones",
+        ),
         ({"epochs": 9, "warmup": -1}, "warmup is at least 0 and below inf; got -1"),
         ({"epochs": 9, "told_for": 4.5}, "told_for is an integer, at least 0; got 4.5"),
         ({"epochs": 9, "rate_batch": -1}, "rate_batch is an integer, at least 0; got -1"),
+        ({"epochs": 1, "penalties": {"bias": (0, 1)}}, "for convolution, hidden, output, other; got bias"),
+        ({"epochs": 1, "penalties": {"hidden": (1,)}}, r"pairs \(L1, L2\).*; got hidden = \(1,\)"),
+        ({"epochs": 1, "penalties": {"hidden": (0, -1)}}, "at least 0"),
+        ({"epochs": 1, "penalties": {"hidden": 1e-7}}, "got hidden = 1e-07"),
     ],
 )
 def test_recipes_that_make_no_sense(options, message):
@@ -34,7 +43,7 @@ def test_recipes_that_make_no_sense(options, message):
 
 def rates(recipe, steps, count):
     """Return the learning rate of each step."""
-    optimizer = recipe.make_optimizer([nn.Parameter(torch.zeros(1))])
+    optimizer = recipe.make_optimizer(nn.Linear(1, 1))
     schedule = recipe.make_schedule(optimizer, steps)
     found = []
     for _ in range(count):
@@ -101,3 +110,65 @@ def test_values_of_the_command_line():
     words = {"epochs": "3", "learning_rate": "0.5", "compiled": "true", "schedule": "milestones", "milestones": "1,2"}
     expected = Recipe(3, learning_rate=0.5, compiled=True, schedule="milestones", milestones=(1, 2))
     assert Recipe(1).changed(words) == expected
+
+
+def test_decay():
+    recipe = Recipe(9, learning_rate=1.0, schedule="decay", every=2, gamma=0.5)
+    assert rates(recipe, 5, 25) == pytest.approx([1.0] * 15 + [0.5] * 5 + [0.25] * 5)
+
+
+def small_network():
+    return create("steerable-cnn-small", Cyclic(4), width=0.1, fields="irreps").double()
+
+
+def names_by_kind(net):
+    """Return what penalties are for, told by names: the head is linear, batch norm, ELU, linear."""
+    kinds = {}
+    for name, parameter in net.named_parameters():
+        conv = name.startswith("features") and name.endswith("weight") and parameter.dim() == 3
+        hidden, output = name == "head.0.weight", name == "head.3.weight"
+        kinds[name] = "convolution" if conv else "hidden" if hidden else "output" if output else "other"
+    assert list(kinds.values()).count("convolution") == 6
+    return kinds
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_penalties_are_added_to_the_gradients_of_their_kind(optimizer):
+    penalties = {"convolution": (0.3, 0.2), "hidden": (0.1, 0.0), "output": (0.0, 0.5)}
+    recipe = Recipe(1, optimizer=optimizer, learning_rate=0.1, weight_decay=0.4, penalties=penalties)
+    net, other = small_network(), small_network()
+    other.load_state_dict(net.state_dict())
+    kinds, twins = names_by_kind(net), dict(other.named_parameters())
+    penalized, plain = (
+        recipe.make_optimizer(net),
+        Recipe(1, optimizer=optimizer, learning_rate=0.1).make_optimizer(other),
+    )
+    for _ in range(3):
+        for name, parameter in net.named_parameters():
+            parameter.grad = torch.randn_like(parameter)
+            absolute, square = penalties.get(kinds[name], (0.0, 0.4))
+            kept = twins[name].detach()
+            twins[name].grad = parameter.grad + absolute * kept.sign() + square * kept
+        penalized.step()
+        plain.step()
+        for name, parameter in net.named_parameters():
+            assert torch.allclose(parameter, twins[name], rtol=1e-9, atol=1e-12), name
+
+
+def test_a_run_with_penalties_learns_and_goes_on_as_it_would_have(tmp_path):
+    from benchmarks.training import CPU, Images, Task, fit
+
+    recipe = Recipe(2, 8, learning_rate=0.01, penalties={"convolution": (1e-3, 1e-3)})
+    data = Images(torch.rand(16, 1, 28, 28), torch.arange(16) % 10)
+
+    def trained(folder, *recipes):
+        torch.manual_seed(0)
+        net = create("steerable-cnn-small", Cyclic(4), width=0.05)
+        for each in recipes:
+            fit(Task(net, data), each, CPU.fabric("32-true"), folder=folder)
+        return net.state_dict()
+
+    whole, without = trained(tmp_path / "a", recipe), trained(tmp_path / "b", Recipe(2, 8, learning_rate=0.01))
+    assert any(not torch.equal(whole[name], without[name]) for name in whole)
+    resumed = trained(tmp_path / "a", recipe)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)

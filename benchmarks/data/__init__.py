@@ -47,18 +47,20 @@ def load(name: str, size: int | None = None) -> Dataset:
     raise _unknown(name)
 
 
-def check(name: str, size: int | None = None) -> None:
+def check(name: str, size: int | None = None, *, streams: bool = False) -> None:
     """Raise unless a data set is there, at once and without loading it.
 
     Args:
         name: as ``load`` takes it.
         size: the same.
+        streams: whether one that is too large to be loaded will do.
 
     Raises:
         EquiconvError: with what to download or to set.
     """
     if name in SOURCES:
-        check_memory(SOURCES[name], size or SOURCES[name].size)
+        if not (streams and SOURCES[name].streamed):
+            check_memory(SOURCES[name], size or SOURCES[name].size)
         locate(SOURCES[name])
     elif name in rottim.KINDS:
         locate(SOURCES["tiny-imagenet"])

@@ -6,10 +6,12 @@ It has no state: nothing of it is saved with a network.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import kornia.augmentation as kornia_augmentation
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from benchmarks.data import policy
 from equiconv import EquiconvError
@@ -27,6 +29,9 @@ __all__ = [
     "Rotation",
     "augmentation",
 ]
+
+
+FINER = 3  # times the size at which images are turned, as published
 
 
 class Augmentation(nn.Module, ABC):
@@ -118,18 +123,24 @@ class Rotation(Augmentation):
     Args:
         degrees: the largest angle to either side; 180 is every angle.
         interpolation: ``bilinear`` or ``nearest``.
+        scale: images are enlarged so many times before they are turned, and reduced afterwards, both bilinearly.
     """
 
-    def __init__(self, degrees: float = 180, interpolation: str = "bilinear") -> None:
+    def __init__(self, degrees: float = 180, interpolation: str = "bilinear", scale: int = 1) -> None:
         super().__init__()
         self.degrees = _checked("rotation", degrees, "from above 0 to 180 degrees", lambda value: 0 < value <= 180)
         if interpolation not in ("bilinear", "nearest"):
             raise EquiconvError(f'interpolation is "bilinear" or "nearest"; got {interpolation!r}')
         self.interpolation = interpolation
+        self.scale = int(_checked("rotation", scale, "a whole number as the scale, at least 1", _is_count))
 
     def change(self, x: Tensor) -> Tensor:
         """Return turned images."""
-        return kornia_augmentation.RandomRotation(float(self.degrees), resample=self.interpolation, p=1.0)(x)
+        turn = kornia_augmentation.RandomRotation(float(self.degrees), resample=self.interpolation, p=1.0)
+        if self.scale == 1:
+            return turn(x)
+        enlarged = F.interpolate(x, scale_factor=self.scale, mode="bilinear")
+        return F.interpolate(turn(enlarged), x.shape[-2:], mode="bilinear", antialias=True)
 
 
 class Hue(Augmentation):
@@ -224,6 +235,8 @@ AUGMENTATIONS: dict[str, Callable[[float], Augmentation]] = {
     "resized-crop": ResizedCrop,
     "mirror": Mirror,
     "rotation": Rotation,
+    "rotation-nearest": partial(Rotation, interpolation="nearest"),
+    "rotation-fine": partial(Rotation, scale=FINER),
     "hue": Hue,
     "grayscale": Grayscale,
     "autoaugment": AutoAugment,
@@ -236,8 +249,9 @@ def augmentation(steps: Mapping[str, float]) -> nn.Sequential:
 
     Args:
         steps: names in ``AUGMENTATIONS`` and their values: pixels of padding for ``crop``, the side for
-            ``resized-crop``, probabilities for ``mirror``, ``grayscale`` and ``autoaugment``, degrees for ``rotation``,
-            a part of a turn for ``hue``, the side of the square for ``cutout``.
+            ``resized-crop``, probabilities for ``mirror``, ``grayscale`` and ``autoaugment``, degrees for ``rotation``
+            and its variants ``rotation-nearest``, by the nearest pixel, and ``rotation-fine``, on images of three times
+            the size; a part of a turn for ``hue``, the side of the square for ``cutout``.
 
     Raises:
         EquiconvError: if a name is unknown or a value out of range.

@@ -2,6 +2,9 @@
 
 import io
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from equiconv import EquiconvError
 
-__all__ = ["Box", "central_box", "decoded", "is_jpeg", "random_box", "square"]
+__all__ = ["Box", "central_box", "content", "decoded", "is_jpeg", "random_box", "sizes", "square"]
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 ATTEMPTS = 100
@@ -22,15 +25,36 @@ def is_jpeg(stored: dict[str, Any]) -> bool:
     return (stored["bytes"] or b"")[:2] == b"\xff\xd8"
 
 
+def content(stored: dict[str, Any]) -> bytes:
+    """Return the bytes of a stored image, a dict with ``bytes`` or a ``path``."""
+    return stored["bytes"] or Path(stored["path"]).read_bytes()
+
+
 def decoded(stored: dict[str, Any], mode: str) -> Image.Image:
     """Return a stored image, a dict with ``bytes`` or a ``path``, in a mode of colors.
 
     Raises:
         EquiconvError: if it cannot be read.
     """
+    with _opened(stored) as image:
+        return image.convert(mode)
+
+
+def sizes(stored: dict[str, Any]) -> tuple[int, int]:
+    """Return width and height of a stored image, which is not decoded for it.
+
+    Raises:
+        EquiconvError: if it cannot be read.
+    """
+    with _opened(stored) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(stored: dict[str, Any]) -> Iterator[Image.Image]:
     try:
         with Image.open(io.BytesIO(stored["bytes"]) if stored["bytes"] else stored["path"]) as image:
-            return image.convert(mode)
+            yield image
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise EquiconvError(
             f"the image {stored.get('path') or 'without a name'} cannot be decoded ({type(error).__name__}): "

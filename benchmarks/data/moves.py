@@ -3,9 +3,7 @@
 import math
 from collections.abc import Iterator
 
-import numpy as np
 import torch
-from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -43,7 +41,9 @@ def _interpolated(x: Tensor, angle: float) -> Tensor:
     if angle == 0:
         return x
     c, s = math.cos(angle), math.sin(angle)
-    matrix = torch.tensor([[c, -s, 0.0], [s, c, 0.0]], dtype=x.dtype)  # where a pixel comes from, y pointing down
+    matrix = torch.tensor(
+        [[c, -s, 0.0], [s, c, 0.0]], dtype=x.dtype, device=x.device
+    )  # where a pixel comes from, y pointing down
     grid = F.affine_grid(matrix.expand(len(x), 2, 3), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
@@ -52,6 +52,17 @@ def hue_shifted(x: Tensor, degrees: int) -> Tensor:
     """Shift the hue as HSV has it, red towards green; multiples of 120 degrees permute the channels."""
     if degrees % 120 == 0:
         return x.roll(degrees // 120, dims=-3)
-    hsv = rgb_to_hsv(x.movedim(-3, -1).numpy())
-    hsv[..., 0] = (hsv[..., 0] + degrees / 360) % 1
-    return torch.from_numpy(np.ascontiguousarray(hsv_to_rgb(hsv))).to(x.dtype).movedim(-1, -3)
+    value = x.amax(-3, keepdim=True)
+    chroma = value - x.amin(-3, keepdim=True)
+    hue = _hue(x, value, chroma) + degrees / 60  # (b, 1, h, w), in sixths of a turn
+    places = torch.tensor([5, 3, 1], dtype=x.dtype, device=x.device).view(3, 1, 1)
+    place = (hue + places) % 6  # (b, 3, h, w)
+    return value - chroma * torch.minimum(place, 4 - place).clamp(0, 1)
+
+
+def _hue(x: Tensor, value: Tensor, chroma: Tensor) -> Tensor:
+    """Return the hue in sixths of a turn; 0 of gray pixels."""
+    red, green, blue = x.split(1, -3)
+    scale = torch.where(chroma > 0, chroma, 1)
+    others = torch.where(value == green, 2 + (blue - red) / scale, 4 + (red - green) / scale)
+    return torch.where(chroma > 0, torch.where(value == red, (green - blue) / scale, others), 0)

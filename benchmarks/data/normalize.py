@@ -11,6 +11,7 @@ from equiconv import EquiconvError
 
 __all__ = [
     "CIFAR",
+    "FITTED",
     "IMAGENET",
     "IMAGENET_COMMON",
     "NORMALIZATIONS",
@@ -167,6 +168,7 @@ FIXED: dict[str, Callable[[], nn.Module]] = {
     "contrast": ContrastNorm,
     "gray": Gray,
     "luminance": lambda: Gray(luminance=True),
+    "pad": lambda: nn.ZeroPad2d((0, 1, 0, 1)),
 }
 FITTED: dict[str, type[ZCA]] = {"whiten": ZCA}
 NORMALIZATIONS = (*FIXED, *FITTED)
@@ -184,7 +186,8 @@ def normalization(names: Sequence[str], images: Pixels) -> nn.Sequential:
     Args:
         names: of ``NORMALIZATIONS``: ``common`` and ``imagenet`` standardize by the statistics of ImageNet, those of
             all channels or of each, ``cifar`` by those of CIFAR; ``contrast`` is ``ContrastNorm``; ``gray`` takes the
-            mean of the channels, ``luminance`` what the eye sees; ``whiten`` is ``ZCA``, fitted to what comes there.
+            mean of the channels, ``luminance`` what the eye sees; ``pad`` adds a black column on the right and a
+            row below, which makes an even size odd; ``whiten`` is ``ZCA``, fitted to what comes there.
         images: those for training, ``(N, C, S, S)``.
 
     Raises:

@@ -1,9 +1,13 @@
 """Where published data sets are: parquet files of one's own, or the Hugging Face hub if one asks for it."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.data.cache import file_digest
 from equiconv import EquiconvError
@@ -117,6 +121,31 @@ class Place:
         paths = [path for files in self.files.values() for path in files]
         return file_digest(*paths) if paths else self.source.hub
 
+    def outline(self) -> str:
+        """Return a hash of what the ends of the files say of their content, which is read at once, or the hub's id."""
+        digest = hashlib.sha256(self.source.hub.encode())
+        for split, paths in self.files.items():
+            for path in paths:
+                digest.update(repr((split, path.name, path.stat().st_size)).encode() + _end(path))
+        return digest.hexdigest()
+
+    def count(self, split: Split) -> int:
+        """Return the images of a part: those of the files, or as published on the hub."""
+        import pyarrow.parquet as parquet  # type: ignore[import-untyped]
+
+        if not self.files:
+            return self.source.counts[self.source.splits.index(split)]
+        return sum(parquet.read_metadata(path).num_rows for path in self.files[split])
+
+    def labels(self, split: Split) -> NDArray[np.int64] | None:
+        """Return the labels of a part, without reading its images; None on the hub."""
+        import pyarrow.parquet as parquet
+
+        if not self.files:
+            return None
+        read = (parquet.read_table(path, columns=[self.source.label]) for path in self.files[split])
+        return np.concatenate([table[self.source.label].to_numpy() for table in read])
+
 
 def data_folder() -> Path | None:
     """Return the folder of the user's data sets, ``EQUICONV_DATA``; None if it is not set."""
@@ -176,6 +205,15 @@ def _files(source: Source, split: Split) -> tuple[Path, ...]:
         return ()
     whole = folder / source.name / f"{split}.parquet"
     return (whole,) if whole.is_file() else tuple(sorted((folder / source.name).glob(f"{split}-*.parquet")))
+
+
+def _end(path: Path) -> bytes:
+    """Return what a parquet file tells of its content: where each column is, its size, its smallest and largest."""
+    with path.open("rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-8 - length, os.SEEK_END)
+        return file.read(length)
 
 
 def _found(source: Source, files: dict[Split, tuple[Path, ...]]) -> str:

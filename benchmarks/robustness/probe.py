@@ -6,12 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from benchmarks.data import Dataset
 from benchmarks.data.families import FAMILIES, GRIDS
-from benchmarks.studies.cell import as_tensor, predictions
+from benchmarks.studies.scores import counted
+from benchmarks.studies.supply import InMemory
 from benchmarks.studies.trained import TrainedNetwork
 from benchmarks.train import FORWARD_SHARE, Report
 from benchmarks.training import CPU, Hardware
@@ -82,12 +82,9 @@ def measure(
         scratch: where a run may keep its state; not used.
     """
     trained = _loaded(probe.path, probe.digest)
-    net = trained.model.to(hardware.fabric("32-true").device)
-    images, labels = as_tensor(data.test_images, trained.channels), torch.tensor(data.test_labels)
-    accuracies = []
-    for move in moves(probe.kind):
-        predicted = predictions(net, images, report, move)
-        accuracies.append(int((predicted == labels).sum()) / len(labels))
+    fabric, supply = hardware.fabric("32-true"), InMemory(data, trained.channels)
+    _, counts = counted(trained.model.to(fabric.device), supply, moves(probe.kind), fabric, report)
+    accuracies = [count / supply.tested for count in counts[0].tolist()]
     error = 1 - sum(accuracies) / len(accuracies)
     return {"group": probe.label, "seed": probe.seed, "error": {"mean": error}, "accuracy": accuracies}
 

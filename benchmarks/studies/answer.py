@@ -7,7 +7,7 @@ from benchmarks.pages import merged
 from benchmarks.summary import listed, near
 from benchmarks.text import millions
 
-__all__ = ["answer", "beaten", "error_text", "limits", "seeds_text", "spoken", "value_text"]
+__all__ = ["answer", "beaten", "error_text", "limits", "seeds_text", "spoken", "spread_text", "value_text"]
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -41,9 +41,14 @@ def beaten(results: Results, row: Row) -> bool:
 
 def error_text(row: Row) -> str:
     """Return the error of a row in percent, with its standard deviation if there is one; a dash if there is none."""
-    if row["error"] is None:
+    return spread_text(row["error"], row["std"])
+
+
+def spread_text(mean: float | None, std: float | None) -> str:
+    """Return a mean with its standard deviation if there is one; a dash if there is none."""
+    if mean is None:
         return "-"
-    return f"{row['error']:.2f}" + ("" if row["std"] is None else f" ± {row['std']:.2f}")
+    return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
 
 
 def seeds_text(rows: Sequence[Row]) -> str:

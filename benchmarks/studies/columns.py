@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.studies.answer import error_text, spoken, value_text
+from benchmarks.studies.answer import error_text, spoken, spread_text, value_text
 from benchmarks.table import Column
 from benchmarks.text import markdown as table
 from benchmarks.text import millions
@@ -32,6 +32,8 @@ def columns(results: Results) -> list[Column]:
             error_text,
         ),
         *_published(rows, "error", "published error (%)", lambda value: f"{value:.2f}"),
+        *_top5(results),
+        *(_of_category(name) for name in results.get("categories", {})),
         Column("seeds", "Trained networks whose error is known.", lambda row: str(row["seeds"])),
         Column("parameters", "Trainable parameters.", lambda row: f"{row['parameters']:,}"),
         *_published(rows, "parameters", "published parameters", lambda value: f"{value:,.0f}"),
@@ -69,6 +71,21 @@ def _varied(sweep: Mapping[str, Any] | None, rows: Sequence[Row]) -> list[Column
     if any("width" in row["options"] for row in rows):
         return [Column("width", "The width of the network.", lambda row: _or_dash(row["options"].get("width")))]
     return []
+
+
+def _top5(results: Results) -> list[Column]:
+    """Return the column of the top-5 error, if it was measured."""
+    if all(row.get("error_top5") is None for row in results["rows"]):
+        return []
+    meaning = f"Share of the {results['part']} images whose class is not among the five that come first."
+    return [Column("top-5 error (%)", meaning, lambda row: spread_text(row["error_top5"], row["std_top5"]))]
+
+
+def _of_category(name: str) -> Column:
+    def cell(row: Row) -> str:
+        return spread_text(row["categories"][name]["error"], row["categories"][name]["std"])
+
+    return Column(f"{name} (%)", f"Error on the images of these classes: {name}.", cell)
 
 
 def _published(rows: Sequence[Row], key: str, header: str, text: Callable[[float], str]) -> list[Column]:

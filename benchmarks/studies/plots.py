@@ -12,7 +12,7 @@ from benchmarks.data.families import FAMILIES
 from benchmarks.labels import label_points, scale
 from benchmarks.pages import Plot
 from benchmarks.plots import BANDS, COLORS, DASHES, INK, STYLE, legend, series, svg
-from benchmarks.studies.unseen_plots import draw_classes, draw_confusion, draw_curve, of_row
+from benchmarks.studies.unseen_plots import draw_categories, draw_classes, draw_confusion, draw_curve, of_row
 
 __all__ = ["draw"]
 
@@ -62,10 +62,18 @@ def _unseen(results: Results, rows: Sequence[Row]) -> list[Plot]:
     cells = results["cells"]
     plots = [
         _plot(
-            results, f"curve_{name}", f"Accuracy against {FAMILIES[name].title}", BANDS, draw_curve(results, rows, name)
+            results,
+            f"{key.replace('curves', 'curve')}_{name}",
+            f"{what} against {FAMILIES[name].title}",
+            BANDS,
+            draw_curve(results, rows, name, key),
         )
-        for name in cells[0]["curves"]
+        for key, what in (("curves", "Accuracy"), ("curves_top5", "Top-5 accuracy"))
+        for name in cells[0].get(key, {})
     ]
+    if results.get("categories"):
+        figure = draw_categories(results, rows)
+        plots.append(_plot(results, "categories", "Error on the images of each category", BARS, figure))
     if all(cell["confusion"] for cell in cells):
         note = f"The classes with most training images come first. {BANDS}"
         plots.append(_plot(results, "classes", "Accuracy of each class", note, draw_classes(results, rows)))

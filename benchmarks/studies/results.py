@@ -55,12 +55,18 @@ def study_results(
         "recipe": asdict(study.recipe),
         "augment": dict(study.augment),
         "curve_images": study.curve_images,
+        "categories": _categories(study),
         "selection": SELECTION,
         "rows": _rows(study, done, len(data[0]["classes"])),
         "failures": failures,
         "cells": done,
         "runs": [{"command": command, "provenance": provenance()}],
     }
+
+
+def _categories(study: Study) -> dict[str, list[list[int]]]:
+    """Return the ranges of the classes of each category."""
+    return {name: [list(each) for each in ranges] for name, ranges in study.categories.items()}
 
 
 def _rows(study: Study, done: Sequence[Mapping[str, Any]], classes: int) -> list[dict[str, Any]]:
@@ -101,7 +107,8 @@ def joined(study: Study, paths: Sequence[Path]) -> Results:
         if failure["row"] in known and (failure["row"], failure["seed"]) not in names
     ]
     rows = _rows(study, cells, len(found[0]["data"]["classes"]))
-    return {**found[0], "rows": rows, "cells": cells, "failures": failures, "runs": runs}
+    own = {"categories": _categories(study), "rows": rows, "cells": cells, "failures": failures, "runs": runs}
+    return {**found[0], **own}
 
 
 def _read(path: Path) -> Results:

@@ -13,19 +13,23 @@ from rich.console import Console
 from benchmarks.cells import CellStore, Outcome
 from benchmarks.data import Dataset, check, load
 from benchmarks.data.families import FAMILIES
+from benchmarks.data.sources import SOURCES
+from benchmarks.data.stream import DECODERS, pick_decoder
 from benchmarks.files import write_json, write_text
-from benchmarks.studies.cell import Datasets, StudyCell, cost, run_cell
+from benchmarks.studies.cell import StudyCell, Supplies, cost, run_cell
 from benchmarks.studies.columns import markdown
 from benchmarks.studies.report import write_report
 from benchmarks.studies.results import Results, joined, study_results
+from benchmarks.studies.streaming import Streaming
 from benchmarks.studies.study import STUDIES, Study, load_study
+from benchmarks.studies.supply import InMemory, Supply
 from benchmarks.sweep import add_engine_arguments, check_workers, result_folder, sweep
 from benchmarks.training.logs import LOGS, LogFolder
 from equiconv import EquiconvError
 
 __all__ = ["add_arguments", "run"]
 
-QUICK = ("digits", 400, 200)  # the data of a quick run, and how many images of it
+QUICK = "digits"  # the data of a quick run
 QUICK_EPOCHS = 2
 QUICK_IMAGE = 33  # rows and columns at most; odd, for networks that are exact on such
 JOINED = ("study", "rows", "dataset", "sweep", "join", "out")  # the options that --join goes by
@@ -52,6 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quick", action="store_true", help="a minute on the digits: a look, not a measurement")
     add("--join", nargs="+", type=Path, metavar="FILE", help="train nothing; put results.json of several runs together")
     add("--finished", action="store_true", help="train nothing; the table of what was finished before in this folder")
+    add(
+        "--readers", type=int, help="processes that read a stream, beside each that trains (default: as the study says)"
+    )
+    add("--decoder", choices=("auto", *DECODERS), help="what decodes a stream (default: as the study says, or auto)")
     add("--log", nargs="+", default=[], choices=LOGS, help="logs of each epoch, besides tables")
     add_engine_arguments(parser)
     add("--out", help="where to write (default: results/STUDY, or results/STUDY-DATASET-SWEEP)")
@@ -72,11 +80,11 @@ def run(args: argparse.Namespace) -> None:
         folder = _folder(args, study)
     else:
         for name in study.datasets if not args.quick else ():
-            check(name, study.image)  # at once, before anything is made
+            check(name, study.image, streams=True)  # at once, before anything is made
         data = _data(args, study)
         if args.quick:
-            study = study.shrunk(min(len(each.train_labels) for each in data.values()))
-        study.check_samples(data)
+            study = study.shrunk(min(each.count for each in data.values()))
+        study.check(data)
         folder = _folder(args, study)
         part = "test" if args.validation is None else "validation"
         described = _described(data)
@@ -99,11 +107,28 @@ def _chosen(args: argparse.Namespace) -> Study:
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise EquiconvError(f"--{name.replace('_', '-')} is at least 1; got {getattr(args, name)}")
     study = load_study(args.study).on(args.dataset).swept(args.sweep).select(args.rows)
-    study = study.smaller(QUICK_IMAGE) if args.quick else study
+    study = _read(study.smaller(QUICK_IMAGE) if args.quick else study, args)
     epochs = args.epochs or (QUICK_EPOCHS if args.quick else None)
     changes = ({"epochs": epochs} if epochs else {}) | _changes(args.set)
     curves = study.curves if args.curves is None else tuple(dict.fromkeys(args.curves))
     return replace(study.trained(changes), seeds=args.seeds or (1 if args.quick else study.seeds), curves=curves)
+
+
+def _read(study: Study, args: argparse.Namespace) -> Study:
+    """Return the study with what the options say about reading streams."""
+    if args.quick or not any(_is_streamed(name) for name in study.datasets):
+        if given := [f"--{name}" for name in ("readers", "decoder") if getattr(args, name) is not None]:
+            raise EquiconvError(f"{', '.join(given)} is about streams, and these images are in memory: leave it out")
+        return study
+    if args.validation is not None:
+        raise EquiconvError(f"--validation takes images in memory, and {study.data} is streamed: leave it out")
+    readers = study.reading.readers if args.readers is None else args.readers
+    decoder = pick_decoder(args.decoder or study.reading.decoder, args.accelerator)
+    return replace(study, reading=replace(study.reading, readers=readers, decoder=decoder))
+
+
+def _is_streamed(name: str) -> bool:
+    return name in SOURCES and SOURCES[name].streamed
 
 
 def _refuse_training(args: argparse.Namespace) -> None:
@@ -124,21 +149,30 @@ def _changes(words: list[str]) -> dict[str, object]:
     return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
-def _data(args: argparse.Namespace, study: Study) -> dict[str, Dataset]:
-    """Return the images of each data set; that of the study is the first. For a quick run all are the same digits."""
+def _data(args: argparse.Namespace, study: Study) -> dict[str, Supply]:
+    """Return where the images of each data set come from; that of the study is the first.
+
+    For a quick run all are the same few digits.
+    """
     names = dict.fromkeys((study.data, *study.datasets))
     if args.quick:
-        digits = load(QUICK[0], study.image + study.image % 2).limited(*QUICK[1:]).resized(study.image)
-        return dict.fromkeys(names, _part(args, digits))
-    return {name: _part(args, load(name, study.image)) for name in names}
+        digits = load(QUICK, study.image + study.image % 2).limited(*study.quick).resized(study.image)
+        return dict.fromkeys(names, _in_memory(args, study, digits))
+    return {name: _supply(args, study, name) for name in names}
 
 
-def _part(args: argparse.Namespace, data: Dataset) -> Dataset:
+def _supply(args: argparse.Namespace, study: Study, name: str) -> Supply:
+    if _is_streamed(name):
+        return Streaming(name, study.image, study.reading)
+    return _in_memory(args, study, load(name, study.image))
+
+
+def _in_memory(args: argparse.Namespace, study: Study, data: Dataset) -> InMemory:
     """Return images; a part of those for training, if choices are made."""
-    return data if args.validation is None else data.validation(args.validation)
+    return InMemory(data if args.validation is None else data.validation(args.validation), study.channels)
 
 
-def _described(data: Datasets) -> list[dict[str, Any]]:
+def _described(data: Supplies) -> list[dict[str, Any]]:
     """Return what is told of each data set; of one that has several names, each is told the same."""
     told = {id(each): each.describe() for each in {id(each): each for each in data.values()}.values()}
     return [told[id(each)] for each in data.values()]
@@ -147,7 +181,7 @@ def _described(data: Datasets) -> list[dict[str, Any]]:
 def _command(args: argparse.Namespace) -> str:
     """Return the command that gives the same numbers."""
     words = [*_start(args.engine), "-m", "benchmarks", "study", args.study]
-    for name in ("rows", "dataset", "sweep", "seeds", "epochs", "validation", "out"):
+    for name in ("rows", "dataset", "sweep", "seeds", "epochs", "validation", "readers", "decoder", "out"):
         if getattr(args, name) is not None:
             words += [f"--{name}", str(getattr(args, name))]
     words += ["--curves", *args.curves] if args.curves is not None else []
@@ -167,7 +201,7 @@ def _start(engine: str) -> list[str]:
 
 def _trained(
     study: Study,
-    data: Datasets,
+    data: Supplies,
     hashes: list[str],
     part: str,
     args: argparse.Namespace,
@@ -186,7 +220,8 @@ def _trained(
         console: where to tell how far it is.
     """
     common = part, hashes, study.recipe, study.channels, sorted(study.augment.items()), study.normalize, study.samples
-    store = CellStore(folder / "cells", (*common, study.normalize_first, study.curves, study.curve_images))
+    moves = study.curves, study.curve_images
+    store = CellStore(folder / "cells", (*common, study.normalize_first, *moves, study.reading))
     seeds = range(args.first_seed, args.first_seed + study.seeds)
     cells = [StudyCell(row, seed) for row in study.rows for seed in seeds]
     logs = LogFolder(folder / "logs", tuple(args.log))

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.data import Dataset
 from benchmarks.data.augment import augmentation
 from benchmarks.data.families import FAMILIES
 from benchmarks.data.normalize import check_names
 from benchmarks.studies.row import Row, Sweep
+from benchmarks.studies.streaming import Reading
+from benchmarks.studies.supply import Supply
 from benchmarks.training import Recipe
 from equiconv import EquiconvError
 
@@ -44,10 +45,13 @@ class Study:
         normalize_first: images are normalized before they are augmented.
         curves: the moves of the test images under which accuracy is measured, of ``benchmarks.data.families.FAMILIES``.
         curve_images: the number of test images that are moved, the first ones; None takes all.
+        quick: training and test images of a quick run, of networks that take their time.
         sweeps: rows whose width, or number of images, varies.
         sweep: the one of them whose points are the rows.
         dataset: the name of the other data set for which this is; None for that of the table.
         others: the study on other data sets, by the names that ``--dataset`` takes.
+        reading: how images are read that are not held in memory.
+        categories: names of several classes together, and their numbers: the first and the last one of each range.
     """
 
     name: str
@@ -65,8 +69,11 @@ class Study:
     normalize_first: bool = False
     curves: tuple[str, ...] = ()
     curve_images: int | None = None
+    quick: tuple[int, int] = (400, 200)
     sweeps: tuple[Sweep, ...] = ()
     sweep: Sweep | None = None
+    reading: Reading = field(default_factory=Reading)
+    categories: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     dataset: str | None = None
     others: Mapping[str, "Study"] = field(default_factory=dict, compare=False)
 
@@ -134,24 +141,24 @@ class Study:
         return replace(self, rows=tuple(rows), samples=samples)
 
     def smaller(self, most: int) -> "Study":
-        """Return the study with images of at most so many rows and columns; lengths in pixels keep their share."""
+        """Return the study with images of at most so many rows and columns, and without categories."""
         scale = min(1.0, most / self.image)
 
         def scaled(steps: Mapping[str, float]) -> dict[str, float]:
             return {name: max(1, round(scale * v)) if name in PIXELS else v for name, v in steps.items()}
 
         rows = tuple(replace(row, augment=scaled(row.augment)) for row in self.rows)
-        return replace(self, image=min(most, self.image), augment=scaled(self.augment), rows=rows)
+        return replace(self, image=min(most, self.image), augment=scaled(self.augment), rows=rows, categories={})
 
-    def check_samples(self, data: Mapping[str, Dataset]) -> None:
-        """Raise EquiconvError if a row wants more training images than there are."""
+    def check(self, data: Mapping[str, Supply]) -> None:
+        """Raise EquiconvError if a row wants more of its images than they can give, or a category other classes."""
         for row in self.rows:
-            wanted, there = self.samples_of(row), len(data[self.data_of(row)].train_labels)
-            if wanted is not None and wanted > there:
-                raise EquiconvError(
-                    f"{row.name} wants {wanted:,} training images, and there are {there:,}: choose other --rows, or a "
-                    "smaller --validation"
-                )
+            data[self.data_of(row)].check(row.name, self.samples_of(row), self.normalize_of(row))
+        last = max((last for ranges in self.categories.values() for _, last in ranges), default=-1)
+        if last >= len(data[self.data].classes):
+            raise EquiconvError(
+                f"{self.name}: categories go to class {last}; got {len(data[self.data].classes)} classes"
+            )
 
     def recipe_of(self, row: Row) -> Recipe:
         """Return how a row is trained."""
@@ -160,10 +167,6 @@ class Study:
     def augment_of(self, row: Row) -> Mapping[str, float]:
         """Return the augmentations of a row."""
         return row.augment or self.augment
-
-    def image_of(self, row: Row) -> int:
-        """Return rows and columns of what the network of a row sees."""
-        return int(self.augment_of(row).get(CROP, self.image))
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -177,6 +180,10 @@ class Study:
     def samples_of(self, row: Row) -> int | None:
         """Return the number of training images of a row; None for all."""
         return row.samples or self.samples
+
+    def image_of(self, row: Row) -> int:
+        """Return the rows and columns of what the network of a row sees."""
+        return int(self.augment_of(row).get(CROP, self.image)) + self.normalize_of(row).count("pad")
 
     def normalize_of(self, row: Row) -> tuple[str, ...]:
         """Return the normalizations of a row."""
@@ -198,9 +205,11 @@ def load_study(name: str) -> Study:
     rows = _rows(f"{name}, row", entries.pop("row", []))
     lists = {key: _rows(f"{name}, rows {key}", each) for key, each in entries.pop("rows", {}).items()}
     sweeps = tuple(_made(Sweep, f"{name}, sweep", _tuples(sweep)) for sweep in entries.pop("sweep", []))
-    recipe = _made(Recipe, f"{name}, recipe", entries.pop("recipe", {}))
+    recipe = _made(Recipe, f"{name}, recipe", _tuples(entries.pop("recipe", {})))
+    reading = _made(Reading, f"{name}, reading", _tuples(entries.pop("reading", {})))
     others = entries.pop("dataset", {})
-    study = _made(Study, name, {**entries, "name": name, "recipe": recipe, "rows": rows, "sweeps": sweeps})
+    own = {"name": name, "recipe": recipe, "rows": rows, "sweeps": sweeps, "reading": reading}
+    study = _made(Study, name, {**_tuples(entries), **own})
     study = replace(study, others={key: _elsewhere(study, key, _tuples(each), lists) for key, each in others.items()})
     for each in (study, *study.others.values()):
         _check_study(each)
@@ -233,6 +242,7 @@ def _check_study(study: Study) -> None:
     """Raise if rows are there twice, or a row, a move or a sweep cannot be as it says."""
     name = study.name if study.dataset is None else f"{study.name}, dataset {study.dataset}"
     _check_different(name, study.rows)
+    _check_categories(study)
     for row in study.rows:
         _check(study, row)
     if unknown := [curve for curve in study.curves if curve not in FAMILIES]:
@@ -246,6 +256,14 @@ def _check_different(where: str, rows: Sequence[Row]) -> None:
     for what in ([row.name for row in rows], [str(row.key) for row in rows]):
         if twice := [row.name for row, each in zip(rows, what, strict=True) if what.count(each) > 1]:
             raise EquiconvError(f"{where}: each row is there once; alike are {', '.join(twice)}")
+
+
+def _check_categories(study: Study) -> None:
+    """Raise unless categories are ranges that rise, and no class is in two of them."""
+    ranges = sorted(each for category in study.categories.values() for each in category)
+    numbers = [number for first, last in ranges for number in (first, last + 1)]
+    if numbers != sorted(numbers) or any(first > last for first, last in ranges):
+        raise EquiconvError(f"{study.name}: categories are ranges of classes that do not overlap; got {ranges}")
 
 
 def _check(study: Study, row: Row) -> None:

@@ -49,6 +49,7 @@ def summarize(
         cost: those of ``costs``.
     """
     errors = [100 * error for result in results for error in result["error"].values()]
+    top5 = [100 * result["error_top5"] for result in results if "error_top5" in result]
     return {
         "name": row.name,
         "line": row.line or row.name,
@@ -63,8 +64,28 @@ def summarize(
         "data": study.data_of(row),
         "samples": study.samples_of(row),
         "seeds": len(errors),
-        "error": statistics.mean(errors) if errors else None,
-        "std": statistics.stdev(errors) if len(errors) > 1 else None,
+        **_spread("error", "std", errors),
+        **_spread("error_top5", "std_top5", top5),
+        "categories": {
+            name: _spread("error", "std", [_category(result["by_class"], ranges) for result in results])
+            for name, ranges in study.categories.items()
+        },
         "published": dict(row.published),
         **cost,
     }
+
+
+def _spread(mean: str, std: str, errors: Sequence[float]) -> dict[str, float | None]:
+    """Return mean and standard deviation under two names; None where there are too few numbers."""
+    return {
+        mean: statistics.mean(errors) if errors else None,
+        std: statistics.stdev(errors) if len(errors) > 1 else None,
+    }
+
+
+def _category(by_class: Mapping[str, Sequence[int]], ranges: Sequence[tuple[int, int]]) -> float:
+    """Return the error on the images of some ranges of classes, in percent."""
+    right, images = (
+        sum(sum(by_class[name][first : last + 1]) for first, last in ranges) for name in ("right", "images")
+    )
+    return 100 * (images - right) / images

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.data.families import FAMILIES
-from benchmarks.plots import INK, band, legend
+from benchmarks.plots import INK, band, legend, series
 
-__all__ = ["draw_classes", "draw_confusion", "draw_curve", "of_row"]
+__all__ = ["draw_categories", "draw_classes", "draw_confusion", "draw_curve", "of_row"]
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -20,18 +20,45 @@ def of_row(results: Results, row: Row) -> list[Mapping[str, Any]]:
     return [cell for cell in results["cells"] if cell["group"] == row["name"]]
 
 
-def draw_curve(results: Results, rows: Sequence[Row], name: str) -> Figure:
-    """Draw the accuracy of each row against the moves of a family, with the spread over the seeds."""
+def draw_curve(results: Results, rows: Sequence[Row], name: str, key: str = "curves") -> Figure:
+    """Draw the accuracy of each row against the moves of a family, with the spread over the seeds.
+
+    Args:
+        results: the content of ``results.json``.
+        rows: those that are drawn.
+        name: of the family.
+        key: what of each cell is drawn: ``"curves"``, or ``"curves_top5"``.
+    """
     family = FAMILIES[name]
     figure = Figure(figsize=(5.2, 4.4), layout="constrained")
     axes = figure.subplots()
     for index, row in enumerate(rows):
-        seeds = 100 * np.array([cell["curves"][name] for cell in of_row(results, row)])
+        seeds = 100 * np.array([cell[key][name] for cell in of_row(results, row)])
         band(axes, index, row["name"], family.values, seeds)
-    axes.set(xlabel=f"{family.title} ({family.unit})", ylabel="accuracy (%)", ylim=(0, 102))
+    axes.set(
+        xlabel=f"{family.title} ({family.unit})",
+        ylabel="accuracy (%)" if key == "curves" else "top-5 accuracy (%)",
+        ylim=(0, 102),
+    )
     axes.set_xlim(family.values[0], family.values[-1])
     axes.set_xticks(family.values[:: max(1, len(family.values) // 6)])
     axes.grid(alpha=0.2, color=INK)
+    legend(figure, axes)
+    return figure
+
+
+def draw_categories(results: Results, rows: Sequence[Row]) -> Figure:
+    """Draw the error of each row on the images of each category, side by side."""
+    names = list(results["categories"])
+    figure = Figure(figsize=(5.2, 4.4), layout="constrained")
+    axes = figure.subplots()
+    for index, row in enumerate(rows):
+        places = np.arange(len(names)) + 0.7 * ((index + 0.5) / len(rows) - 0.5)
+        errors, bars = ([row["categories"][name][key] or 0 for name in names] for key in ("error", "std"))
+        axes.errorbar(places, errors, yerr=bars, linestyle="none", markersize=5, **series(index, row["name"]))
+    axes.set_xticks(range(len(names)), names)
+    axes.set(xlabel="category", ylabel=f"{results['part']} error (%)")
+    axes.grid(alpha=0.2, color=INK, axis="y")
     legend(figure, axes)
     return figure
 

@@ -4,14 +4,14 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from benchmarks.data.sources import SOURCES
-from benchmarks.data.stream import BUFFER, Cut, Stream, stream
+from benchmarks.data.sources import SOURCES, locate
+from benchmarks.data.stream import BUFFER, Cut, Stream, batches, stream
 from equiconv import EquiconvError
 
 __all__ = ["Feed", "Images", "Share", "Streamed", "seed_of"]
@@ -106,6 +106,7 @@ class Streamed(Feed):
         size: the side of the images; None takes that of the source.
         workers: processes that read, beside each that trains; with 0 that one reads.
         buffer: images that are shuffled at a time.
+        decoder: what decodes the images, one of ``benchmarks.data.stream.DECODERS``.
 
     Raises:
         EquiconvError: if the number of workers is negative, or the stream cannot be read.
@@ -116,16 +117,17 @@ class Streamed(Feed):
     size: int | None = None
     workers: int = 0
     buffer: int = BUFFER
+    decoder: str = "pil"
 
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise EquiconvError(f"workers is at least 0; got {self.workers}")
-        stream(self.name, "train", self.cut)
+        stream(self.name, "train", self.cut, decoder=self.decoder)
 
-    @property
+    @cached_property
     def count(self) -> int:
-        """The images of an epoch, as published."""
-        return SOURCES[self.name].counts[0]
+        """The images of an epoch: those of the files, or on the hub as published."""
+        return locate(SOURCES[self.name]).count("train")
 
     @property
     def identity(self) -> str:
@@ -134,9 +136,7 @@ class Streamed(Feed):
 
     def shares(self, size: int, seed: int, epoch: int, *, rank: int, world: int) -> Iterator[Share]:
         """Yield the next images of the stream of this process; of all that a step is of, every ``world``-th."""
-        part = stream(
-            self.name, "train", self.cut, size=self.size, rank=rank, world=world, seed=seed, buffer=self.buffer
-        )
+        part = self._part(seed, rank, world)
         part.set_epoch(epoch)
         chunks = _chunks(part, -(-size // world), self.workers, seed_of(seed, epoch, rank))
         images, labels = next(chunks)
@@ -151,16 +151,28 @@ class Streamed(Feed):
                 yield _uncounted(images[:1], labels[:1], stop - start)
             images, labels = images[mine:], labels[mine:]
 
+    def _part(self, seed: int, rank: int, world: int) -> Stream:
+        return stream(
+            self.name,
+            "train",
+            self.cut,
+            size=self.size,
+            rank=rank,
+            world=world,
+            seed=seed,
+            buffer=self.buffer,
+            decoder=self.decoder,
+        )
+
 
 def _chunks(part: Stream, size: int, workers: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield images and labels of a stream, again and again, some at a time; the cuts are other ones each time."""
-    generator = torch.Generator().manual_seed(seed)  # of the seeds of the workers
-    loader = DataLoader(part.examples, size, num_workers=workers, generator=generator)
+    generator = torch.Generator().manual_seed(seed)  # of the seeds of the passes
     while True:
         empty = True
-        for chunk in loader:
+        for chunk in batches(part, size, workers=workers, seed=int(torch.randint(2**62, (), generator=generator))):
             empty = False
-            yield chunk["image"], chunk["label"]
+            yield chunk
         if empty:
             raise EquiconvError(f"{part.description} A process has no images of it: take fewer processes")
 

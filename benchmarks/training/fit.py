@@ -104,7 +104,7 @@ def fit(
 
     Returns:
         The numbers of each epoch: loss, learning rate, seconds, and those of ``task.validate``. The network is trained
-        in place.
+        in place, and the same on all processes.
 
     Raises:
         FloatingPointError: if the loss is not finite; the state before that epoch is kept.
@@ -120,8 +120,15 @@ def fit(
                 log.write(run.history)
             if checkpoint is not None:
                 checkpoint.save(run.state())
-    fabric.barrier()
+    _agree(task.net, fabric)
     return run.history
+
+
+def _agree(net: nn.Module, fabric: Fabric) -> None:
+    """Give all processes the network of the first: batch statistics are of the images that a process has seen."""
+    if fabric.world_size > 1:
+        state = {name: value.cpu() for name, value in net.state_dict().items()}
+        net.load_state_dict(fabric.broadcast(state))
 
 
 def _identity(task: Task, recipe: Recipe, fabric: Fabric) -> dict[str, object]:
@@ -136,7 +143,7 @@ def _identity(task: Task, recipe: Recipe, fabric: Fabric) -> dict[str, object]:
 
 
 def _start(task: Task, recipe: Recipe, fabric: Fabric, checkpoint: Checkpoint | None) -> _Run:
-    optimizer = recipe.make_optimizer(task.net.parameters())
+    optimizer = recipe.make_optimizer(task.net)
     schedule = recipe.make_schedule(optimizer, _steps(task, recipe))
     net: Any = torch.compile(task.net) if recipe.compiled else task.net
     ready: Any = fabric.setup(net, optimizer)  # on several processes what they exchange is compiled with the network

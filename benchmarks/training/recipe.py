@@ -1,8 +1,8 @@
 """How a network is trained, as values: optimizer, schedule, batches, precision."""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any, Self
 
@@ -11,12 +11,13 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, MultiStepLR, OneCycleLR, StepLR
 
+from benchmarks.training.penalties import Penalties, add_absolute, check_penalties, penalty_groups
 from equiconv import EquiconvError
 
 __all__ = ["OPTIMIZERS", "PRECISIONS", "SCHEDULES", "Recipe"]
 
 OPTIMIZERS = ("adam", "sgd")
-SCHEDULES = ("constant", "onecycle", "step", "milestones", "cosine", "cycle")
+SCHEDULES = ("constant", "onecycle", "step", "decay", "milestones", "cosine", "cycle")
 COUNTS = {"epochs": 1, "batch_size": 1, "every": 1, "accumulate": 1, "told_for": 0, "rate_batch": 0}  # at least
 RANGES = {  # at least, and below
     "learning_rate": (0, math.inf),
@@ -26,7 +27,7 @@ RANGES = {  # at least, and below
     "lowest": (0, math.inf),
     "warmup": (0, math.inf),
 }
-WARMED = ("constant", "step", "milestones")  # schedules that may have a warm-up
+WARMED = ("constant", "step", "decay", "milestones")  # schedules that may have a warm-up
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 
 
@@ -40,9 +41,13 @@ class Recipe:
         optimizer: ``"adam"`` or ``"sgd"``.
         learning_rate: the largest of the schedule.
         weight_decay: added to the gradient (L2).
+        penalties: L1 and L2 by what parameters are, in place of the weight decay: the weights of ``convolution``, those
+            of ``hidden`` linear layers and of the ``output``, and ``other``, biases and norms. They are added to the
+            gradient: signs times the first number, values times the second.
         momentum: of SGD.
         schedule: ``"constant"``; ``"onecycle"``, PyTorch's OneCycleLR over all steps; ``"step"``, times ``gamma`` every
-            ``every`` epochs; ``"milestones"``, times ``gamma`` after each of them; ``"cosine"``, to zero over all
+            ``every`` epochs; ``"decay"``, times ``gamma`` each epoch after the one that follows the first ``every``;
+            ``"milestones"``, times ``gamma`` after each of them; ``"cosine"``, to zero over all
             steps; ``"cycle"``, half cosines from ``lowest`` up over a quarter of ``every`` epochs, and down over the
             rest, then ``lowest``.
         every: epochs of a step, or of the cycle.
@@ -54,7 +59,7 @@ class Recipe:
         compiled: run the network through ``torch.compile``.
         channels_last: keep images in channels_last.
         warmup: epochs in which the learning rate rises, linearly and with every step, of the schedules "constant",
-            "step" and "milestones".
+            "step", "decay" and "milestones".
         told_for: the number of epochs for which ``every``, ``milestones`` and ``warmup`` are told: with more or fewer
             epochs they are stretched in proportion, steps and milestones to whole epochs; 0 takes them as they are.
         rate_batch: the batch size for which ``learning_rate`` is told: with another one it changes in proportion; 0
@@ -69,6 +74,7 @@ class Recipe:
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
+    penalties: Penalties = field(default_factory=dict)
     momentum: float = 0.9
     schedule: str = "constant"
     every: int = 1
@@ -101,6 +107,7 @@ class Recipe:
             )
         if self.warmup and self.schedule not in WARMED:
             raise EquiconvError(f"a warm-up is for the schedules {', '.join(WARMED)}; got one for {self.schedule!r}")
+        check_penalties(self.penalties)
         if self.learning_rate == 0:
             raise EquiconvError("learning_rate is above 0; got 0")
 
@@ -124,11 +131,18 @@ class Recipe:
         """The largest learning rate of the schedule, for this batch size."""
         return self.learning_rate * (self.batch_size / self.rate_batch if self.rate_batch else 1)
 
-    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        """Return the optimizer of some parameters."""
+    def make_optimizer(self, net: nn.Module) -> Optimizer:
+        """Return the optimizer of a network."""
+        groups: Any = net.parameters()
+        if self.penalties:
+            groups = penalty_groups(net, self.penalties, self.weight_decay)
         if self.optimizer == "adam":
-            return torch.optim.Adam(parameters, self.highest, weight_decay=self.weight_decay)
-        return torch.optim.SGD(parameters, self.highest, self.momentum, weight_decay=self.weight_decay)
+            optimizer: Optimizer = torch.optim.Adam(groups, self.highest, weight_decay=self.weight_decay)
+        else:
+            optimizer = torch.optim.SGD(groups, self.highest, self.momentum, weight_decay=self.weight_decay)
+        if self.penalties:
+            optimizer.register_step_pre_hook(add_absolute)
+        return optimizer
 
     def make_schedule(self, optimizer: Optimizer, steps: int) -> LRScheduler:
         """Return the schedule, to be advanced after every step of the optimizer.
@@ -151,6 +165,8 @@ class Recipe:
             return MultiStepLR(optimizer, [self._stretched(epoch) * steps for epoch in self.milestones], self.gamma)
         if self.schedule == "step":
             return StepLR(optimizer, self._stretched(self.every) * steps, self.gamma)
+        if self.schedule == "decay":
+            return LambdaLR(optimizer, lambda step: self._decayed(step, steps))
         return LambdaLR(optimizer, lambda _: 1.0)
 
     @property
@@ -171,6 +187,8 @@ class Recipe:
         epoch = step // steps
         if self.schedule == "step":
             return self.gamma ** (epoch // self._stretched(self.every))
+        if self.schedule == "decay":
+            return self.gamma ** max(0, epoch - self._stretched(self.every))
         return self.gamma ** sum(epoch >= self._stretched(milestone) for milestone in self.milestones)
 
     def _cycle(self, step: int, length: int) -> float:

@@ -21,7 +21,7 @@ def normalization(field_type: FieldType, *, momentum: float = 0.1) -> nn.Module:
     representation = field_type.representation
     if representation == representation.group.trivial:
         return nn.BatchNorm2d(field_type.n, momentum=momentum)
-    if representation.is_permutation and not field_type.flat:
+    if representation.is_permutation and len(representation.summands) == 1 and not field_type.flat:
         return nn.BatchNorm3d(field_type.n, momentum=momentum)
     return FieldBatchNorm(field_type, momentum=momentum)
 

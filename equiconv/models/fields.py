@@ -11,7 +11,7 @@ from torch import Tensor
 
 from equiconv.bases import Basis, SpatialBasis, choose_basis
 from equiconv.errors import FieldTypeError
-from equiconv.groups import FieldType, Group, Representation
+from equiconv.groups import Cyclic, FieldType, Group, Representation
 from equiconv.groups.irreps import endomorphism_dim
 from equiconv.layers import (
     Branches,
@@ -22,18 +22,20 @@ from equiconv.layers import (
     Pointwise,
     SpatialPool,
     VectorFieldActivation,
+    squash,
 )
 from equiconv.layers.layer import FieldLayer, check_flags
 from equiconv.layers.window import Window
 from equiconv.models.blocks import activation, invariants
 
-__all__ = ["FIELDS", "Fields", "fields_of"]
+__all__ = ["FIELDS", "Fields", "Kind", "StrongestPool", "count_kernels", "fields_of"]
 
 PUBLISHED_ORDER = 16  # of the group whose numbers of fields are those of the architecture
 PUBLISHED_WEIGHTS = 12  # between two units of irreps, for each pixel of a kernel: those of C16 with 3/4 of the pixels
 
 Function = Callable[[Tensor], Tensor]
 Makes = Callable[[Representation], bool]
+Kind = str | tuple[str, int, int]
 
 
 def count_kernels(out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> int:
@@ -150,6 +152,42 @@ class RegularFields(Fields):
         return max(1, round((math.floor(regular) if whole else regular) / self.share))
 
 
+class QuotientFields(RegularFields):
+    """Five regular fields, two on the cosets of each of two groups of rotations, and order // 4 invariants.
+
+    Args:
+        group: the group of the layer.
+        function: the nonlinearity.
+        pool: ``"max"`` or ``"mean"`` of every field over the group.
+        first: the number of rotations by which two fields do not change.
+        second: that of two others.
+    """
+
+    over_factors = False
+
+    def __init__(self, group: Group, function: Function, pool: str, first: int = 2, second: int = 4) -> None:
+        super().__init__(group, function, pool)
+        if group.max_frequency is not None:
+            raise FieldTypeError(f'fields="quotient" need a finite group; got {group!r}: take "regular" or "irreps"')
+        quotients = [group.quotient(Cyclic(n)) for n in (first, second)]
+        counts = [(group.regular, 5), *((quotient, 2) for quotient in quotients), (group.trivial, group.order // 4)]
+        self.unit = reduce(add, [kind for kind, count in counts for _ in range(count)])
+
+    def activations(self, n: int, makes: Makes) -> list[FieldLayer]:
+        """Return the function of every entry."""
+        return [Pointwise(n * self.unit, self.function)]
+
+    def last(self, n: int, makes: Makes) -> tuple[list[FieldLayer], list[FieldLayer]]:
+        """Return the function of every entry, and the maximum or the mean of every field."""
+        pools = [GroupPool(n * field, mode=self.mode) for field in self.unit.summands]
+        return self.activations(n, makes), [Branches(*pools)]
+
+    @property
+    def share(self) -> float:
+        """A unit is taken for as many regular fields as it has their entries."""
+        return self.unit.dim / self.group.order
+
+
 class ScalarFields(RegularFields):
     """The maxima of functions on the group: every layer lifts invariants anew, and pools over the group."""
 
@@ -224,6 +262,14 @@ class IrrepFields(Fields):
         return max(1, round(fields))
 
 
+class SquashedFields(IrrepFields):
+    """Irreps, each as often as in the regular representation, squashed to norms below 1."""
+
+    def nonlinearity(self, field_type: FieldType) -> FieldLayer:
+        """Return the nonlinearity of capsules."""
+        return NormActivation(field_type, squash, bias=False)
+
+
 class GatedFields(IrrepFields):
     """Irreps, each as often as in the regular representation, multiplied by gates that come with them."""
 
@@ -234,25 +280,32 @@ class GatedFields(IrrepFields):
 
 FIELDS: dict[str, type[Fields]] = {
     "regular": RegularFields,
+    "quotient": QuotientFields,
     "scalar": ScalarFields,
     "vector": VectorFields,
     "irreps": IrrepFields,
+    "squashed": SquashedFields,
     "gated": GatedFields,
 }
 
 
-def fields_of(kind: str, group: Group, function: Function, pool: str) -> Fields:
+def fields_of(kind: Kind, group: Group, function: Function, pool: str) -> Fields:
     """Return the fields of a kind on a group.
 
     Args:
-        kind: one of ``FIELDS``.
+        kind: one of ``FIELDS``, or a tuple of it and its numbers.
         group: of the layer.
         function: the nonlinearity of invariants, and of entries that are permuted.
         pool: ``"max"`` or ``"mean"`` of regular fields over the group.
 
     Raises:
-        FieldTypeError: if there is no such kind.
+        FieldTypeError: if there is no such kind, or it does not take these numbers, or does not fit the group.
+        GroupError: if the group has no rotations for the cosets.
     """
-    if kind not in FIELDS:
-        raise FieldTypeError(f"fields are {', '.join(map(repr, FIELDS))}; got {kind!r}")
-    return FIELDS[kind](group, function, pool)
+    name, *numbers = kind if isinstance(kind, tuple) else (kind,)
+    if name not in FIELDS:
+        raise FieldTypeError(f"fields are {', '.join(map(repr, FIELDS))}; got {name!r}")
+    made = FIELDS[name]
+    if numbers and (not issubclass(made, QuotientFields) or len(numbers) != 2):
+        raise FieldTypeError(f'only the fields "quotient" have numbers, and two: ("quotient", 2, 4); got {kind!r}')
+    return made(group, function, pool, *numbers)

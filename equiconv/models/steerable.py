@@ -20,7 +20,7 @@ from equiconv.models.blocks import (
     normalization,
     one_group_each,
 )
-from equiconv.models.fields import StrongestPool, count_kernels, fields_of
+from equiconv.models.fields import Kind, StrongestPool, count_kernels, fields_of
 from equiconv.models.steerable_architecture import STEERABLE, SteerableArchitecture
 
 __all__ = ["SteerableCNN"]
@@ -43,10 +43,14 @@ class SteerableCNN(nn.Module):
 
     - ``"regular"``: functions on the group, on a continuous group band-limited ones, where the nonlinearity acts on
       their samples. Pooled over the group.
+    - ``"quotient"``: units of five regular fields, two on the cosets of each of two groups of rotations, and order // 4
+      invariants; on finite groups with these rotations, the half and quarter turns, or ``("quotient", 8, 4)`` as in
+      the published large network.
     - ``"scalar"``: every layer lifts to regular fields, and pools over the group.
     - ``"vector"``: every layer makes regular fields, and of each the vector that points where its maximum is.
     - ``"irreps"``: irreps, each as often as in the regular representation, scaled by soft thresholds of their norms.
       The last layer makes those of dimension 1 only, and features of their absolute values.
+    - ``"squashed"``: the same, with norms squashed to below 1.
     - ``"gated"``: the same, but each irrep is multiplied by a gate that comes with it.
 
     Equivariance:
@@ -64,7 +68,7 @@ class SteerableCNN(nn.Module):
             fields do not depend on the group: with sqrt(8 / n) a group of order n has about as many parameters as one
             of order 8 with width 1. The other two fit their numbers of fields to the group and the kind of fields.
         architecture: the layers.
-        fields: the kind of fields.
+        fields: the kind of fields, or a tuple of the kind and its numbers.
         in_channels: 3 for RGB images, any other number for channels that no element moves.
         classes: the number of classes.
         basis: what the kernels are made of, as in ``GroupConv2d``. The published networks have ``Harmonics.e2cnn``.
@@ -74,7 +78,8 @@ class SteerableCNN(nn.Module):
         Input: ``(B, in_channels, H, W)``, H and W at least 29, or 28. Output: logits ``(B, classes)``.
 
     Raises:
-        GroupError: if the group is none, or a layer's group is not a subgroup of the one before.
+        GroupError: if the group is none, or a layer's group is not a subgroup of the one before, or it has not the
+            rotations of the quotients.
         FieldTypeError: if the group moves colors and the images are not RGB, the kind of fields is unknown or does not
             fit the group, or an option is out of range.
         ShapeError: if there is not one group for each layer; in ``forward``, if the image is too small.
@@ -97,7 +102,7 @@ class SteerableCNN(nn.Module):
         width: float = 1.0,
         *,
         architecture: SteerableArchitecture = STEERABLE,
-        fields: str = "regular",
+        fields: Kind = "regular",
         in_channels: int = 1,
         classes: int = 10,
         basis: Basis = "auto",
