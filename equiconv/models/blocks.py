@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from itertools import pairwise
-from operator import mul
+from operator import add, mul
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,8 +12,17 @@ from torch.nn import functional as F
 from equiconv.errors import FieldTypeError, GroupError, ShapeError
 from equiconv.groups import FieldType, Group
 from equiconv.groups.values import is_number
-from equiconv.layers import FieldBatchNorm, FourierActivation, GroupPool, NormPool, Pointwise
-from equiconv.layers.layer import FieldLayer
+from equiconv.layers import (
+    Branches,
+    FieldBatchNorm,
+    FourierActivation,
+    GroupPool,
+    NormPool,
+    Pointwise,
+    SpatialPool,
+)
+from equiconv.layers.layer import FieldLayer, check_flags
+from equiconv.layers.window import Window
 
 
 def normalization(field_type: FieldType, *, momentum: float = 0.1) -> nn.Module:
@@ -41,6 +50,47 @@ def invariants(field_type: FieldType, mode: str) -> GroupPool | NormPool:
     if mode == "max" and not field_type.representation.is_permutation:
         return NormPool(field_type)
     return GroupPool(field_type, mode=mode)
+
+
+class StrongestPool(FieldLayer):
+    """Pool the fields over windows of the plane: the largest of entries that are permuted, else the longest vector.
+
+    Equivariance:
+        As ``SpatialPool``; invariant summands in front of others are pooled by themselves. Windows are refused if they
+        do not lie symmetrically on the image, also for groups that do not keep the pixel grid: their elements that do
+        are then exact, the others approximate.
+
+    Args:
+        in_type: any field type.
+        size: rows and columns of the windows, and their steps.
+        exact: refuse image sizes that lose equivariance; False lets them pass.
+    """
+
+    def __init__(self, in_type: FieldType, size: int, *, exact: bool = True) -> None:
+        super().__init__(in_type, in_type)
+        check_flags("StrongestPool", exact=exact)
+        self.window = Window(in_type.group, size, stride=size, padding=0, dilation=1, exact=exact)
+        self.pool = _strongest(in_type, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool a tensor of ``in_type``; return a tensor of the same type."""
+        self.window.check_size(x.shape[-2], x.shape[-1])
+        return self.pool(x)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"{self.in_type!r}, {self.window.kernel[0]}, exact={self.window.exact}"
+
+
+def _strongest(field_type: FieldType, size: int) -> FieldLayer:
+    representation = field_type.representation
+    first, *others = representation.summands
+    pool = partial(SpatialPool, kernel_size=size, exact=False)
+    if representation.is_permutation:
+        return pool(field_type)
+    if others and first.is_permutation:
+        return Branches(pool(field_type.n * first), pool(field_type.n * reduce(add, others), mode="norm"))
+    return pool(field_type, mode="norm")
 
 
 def check_probability(dropout: float) -> None:

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial, reduce
+from functools import reduce
 from operator import add
 
 import numpy as np
@@ -20,15 +20,13 @@ from equiconv.layers import (
     NormActivation,
     NormPool,
     Pointwise,
-    SpatialPool,
     VectorFieldActivation,
     squash,
 )
-from equiconv.layers.layer import FieldLayer, check_flags
-from equiconv.layers.window import Window
+from equiconv.layers.layer import FieldLayer
 from equiconv.models.blocks import activation, invariants
 
-__all__ = ["FIELDS", "Fields", "Kind", "StrongestPool", "count_kernels", "fields_of"]
+__all__ = ["FIELDS", "Fields", "Kind", "count_kernels", "fields_of"]
 
 PUBLISHED_ORDER = 16  # of the group whose numbers of fields are those of the architecture
 PUBLISHED_WEIGHTS = 12  # between two units of irreps, for each pixel of a kernel: those of C16 with 3/4 of the pixels
@@ -84,47 +82,6 @@ class Fields(ABC):
             matched: keep the number of weights.
             whole: as in ``SteerableArchitecture``.
         """
-
-
-class StrongestPool(FieldLayer):
-    """Pool the fields over windows of the plane: the largest of entries that are permuted, else the longest vector.
-
-    Equivariance:
-        As ``SpatialPool``; invariant summands in front of others are pooled by themselves. Windows are refused if they
-        do not lie symmetrically on the image, also for groups that do not keep the pixel grid: their elements that do
-        are then exact, the others approximate.
-
-    Args:
-        in_type: any field type.
-        size: rows and columns of the windows, and their steps.
-        exact: refuse image sizes that lose equivariance; False lets them pass.
-    """
-
-    def __init__(self, in_type: FieldType, size: int, *, exact: bool = True) -> None:
-        super().__init__(in_type, in_type)
-        check_flags("StrongestPool", exact=exact)
-        self.window = Window(in_type.group, size, stride=size, padding=0, dilation=1, exact=exact)
-        self.pool = _strongest(in_type, size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Pool a tensor of ``in_type``; return a tensor of the same type."""
-        self.window.check_size(x.shape[-2], x.shape[-1])
-        return self.pool(x)
-
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        return f"{self.in_type!r}, {self.window.kernel[0]}, exact={self.window.exact}"
-
-
-def _strongest(field_type: FieldType, size: int) -> FieldLayer:
-    representation = field_type.representation
-    first, *others = representation.summands
-    pool = partial(SpatialPool, kernel_size=size, exact=False)
-    if representation.is_permutation:
-        return pool(field_type)
-    if others and first.is_permutation:
-        return Branches(pool(field_type.n * first), pool(field_type.n * reduce(add, others), mode="norm"))
-    return pool(field_type, mode="norm")
 
 
 class RegularFields(Fields):
@@ -302,8 +259,8 @@ def fields_of(kind: Kind, group: Group, function: Function, pool: str) -> Fields
         FieldTypeError: if there is no such kind, or it does not take these numbers, or does not fit the group.
         GroupError: if the group has no rotations for the cosets.
     """
-    name, *numbers = kind if isinstance(kind, tuple) else (kind,)
-    if name not in FIELDS:
+    name, *numbers = kind if isinstance(kind, (tuple, list)) and kind else (kind,)
+    if not isinstance(name, str) or name not in FIELDS:
         raise FieldTypeError(f"fields are {', '.join(map(repr, FIELDS))}; got {name!r}")
     made = FIELDS[name]
     if numbers and (not issubclass(made, QuotientFields) or len(numbers) != 2):

@@ -13,6 +13,7 @@ from equiconv.groups.values import is_number
 from equiconv.layers import BlurPool, DiskMask, GroupConv2d
 from equiconv.layers.layer import check_flags
 from equiconv.models.blocks import (
+    StrongestPool,
     change_group,
     dropped_factors,
     image_type,
@@ -20,7 +21,7 @@ from equiconv.models.blocks import (
     normalization,
     one_group_each,
 )
-from equiconv.models.fields import Kind, StrongestPool, count_kernels, fields_of
+from equiconv.models.fields import Kind, count_kernels, fields_of
 from equiconv.models.steerable_architecture import STEERABLE, SteerableArchitecture
 
 __all__ = ["SteerableCNN"]
@@ -55,10 +56,10 @@ class SteerableCNN(nn.Module):
 
     Equivariance:
         The logits are invariant under every element of the group: exact for those that keep the pixel grid, other
-        angles are approximate. Where layers change to a smaller group, ``in_type`` and ``out_type`` name what is left:
-        that group, and the factors that were pooled over and do not move the plane. Images of 29, 33, 37, ... pixels
-        fit the blurring of ``STEERABLE``, of 28, 32, 36, ... pixels the other two; ExactnessError is raised for others,
-        unless ``exact=False``.
+        angles are approximate; in training with dropout the law holds for the distribution. Where layers change to a
+        smaller group, ``in_type`` and ``out_type`` name what is left: that group, and the factors that were pooled over
+        and do not move the plane. Images of 29, 33, 37, ... pixels fit the blurring of ``STEERABLE``, of 28, 32, 36, ...
+        pixels the other two; ExactnessError is raised for others, unless ``exact=False``.
 
     Args:
         group: the group of all layers, or one for each: ``[O2(3)] * 3 + [Cyclic(8)] * 3`` becomes discrete halfway.
@@ -75,7 +76,8 @@ class SteerableCNN(nn.Module):
         exact: refuse image sizes that lose equivariance; False lets them pass.
 
     Shapes:
-        Input: ``(B, in_channels, H, W)``, H and W at least 29, or 28. Output: logits ``(B, classes)``.
+        Input: ``(B, in_channels, H, W)``, H and W at least 29 for ``STEERABLE``, 24 for ``STEERABLE_SMALL`` and 28 for
+        ``STEERABLE_LARGE``. Output: logits ``(B, classes)``.
 
     Raises:
         GroupError: if the group is none, or a layer's group is not a subgroup of the one before, or it has not the
@@ -122,12 +124,12 @@ class SteerableCNN(nn.Module):
         self.in_type, self.out_type = current.restrict(kept), classes * kept.trivial
         modules: list[nn.Module] = [DiskMask(current, margin=MARGIN, sigma=BORDER)] if architecture.masked else []
         make = partial(GroupConv2d, bias=architecture.bias, basis=basis)
-        for kind, layer in zip(kinds, layers, strict=True):
+        for number, (kind, layer) in enumerate(zip(kinds, layers, strict=True), 1):
             pooling, current = change_group(current, kind.group, dropped(current.group, kind.group), architecture.pool)
             n = kind.copies(
                 width * layer.fields, layer.kernel_size, basis, matched=layer.matched, whole=architecture.whole
             )
-            last = layer is layers[-1]
+            last = number == len(layers)
             makes = partial(_makes, current, choose_basis(basis, kind.group, (layer.kernel_size,) * 2))
             made, features = kind.last(n, makes) if last else (kind.activations(n, makes), [])
             conv = make(current, made[0].in_type, layer.kernel_size, padding=layer.padding)
