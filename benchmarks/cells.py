@@ -18,13 +18,24 @@ __all__ = ["CellStore", "Labeled", "Outcome", "run_cells"]
 
 Result = dict[str, Any]
 HERE = Path(__file__).parent
-PACKAGES = ("torch", "numpy", "kornia", "lightning-fabric")
+PACKAGES = ("torch", "numpy", "kornia", "lightning-fabric", "pillow", "datasets")
 SOURCES = (
     Path(equiconv.__file__).parent,
     *(HERE / name for name in ("training", "train.py", "networks.py", "groups.py")),
     *(
         HERE / "data" / f"{name}.py"
-        for name in ("augment", "batch", "dali", "families", "images", "moves", "normalize", "policy", "stream")
+        for name in (
+            "augment",
+            "batch",
+            "dali",
+            "families",
+            "images",
+            "moves",
+            "normalize",
+            "policy",
+            "sources",
+            "stream",
+        )
     ),
     *(HERE / "studies" / f"{name}.py" for name in ("cell", "row", "scores", "streaming", "study", "supply", "trained")),
     HERE / "robustness" / "probe.py",

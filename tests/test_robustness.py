@@ -46,6 +46,13 @@ def test_a_network_comes_back_from_its_file(tmp_path):
     assert [path.name for path in (tmp_path / "networks").iterdir()] == ["net.pt"]
 
 
+def test_its_precision_comes_back(tmp_path):
+    made = network()
+    made.net.double()
+    made.save(tmp_path / "net.pt")
+    assert {each.dtype for each in TrainedNetwork.load(tmp_path / "net.pt").net.parameters()} == {torch.float64}
+
+
 def test_what_was_fitted_comes_back_too(tmp_path):
     made = network("P4", channels=1, normalize=("contrast", "whiten"))
     made.save(tmp_path / "net.pt")
@@ -75,6 +82,12 @@ def broken_files(folder):
     content["row"]["options"]["width"] = 5
     torch.save(content, folder / "wide.pt")
     yield folder / "wide.pt", "P4 net is built differently today"
+    network().save(folder / "other.pt")
+    content = torch.load(folder / "other.pt", weights_only=True)
+    torch.save({**content, "logits": content["logits"] + 0.1}, folder / "other.pt")  # as with other kernels
+    yield folder / "other.pt", "P4 net is built differently today.*its logits differ by 0.1"
+    torch.save({**content, "row": {**content["row"], "shape": 1}}, folder / "shape.pt")
+    yield folder / "shape.pt", "P4 net is built differently today"
 
 
 def test_files_that_are_no_networks_are_refused(tmp_path):
@@ -161,6 +174,11 @@ def results(kind, *seeds):
     return {"kinds": [kind], "networks": [{"name": "net", "group": "P4", "cells": cells}]}
 
 
+def test_rows_of_one_name_tell_their_study(tmp_path):
+    found = robustness(tmp_path, network(), network(study="another"), words=["--kinds", "translation"])
+    assert [each["name"] for each in found["networks"]] == ["a study: P4 net", "another: P4 net"]
+
+
 def test_the_table_tells_mean_and_worst():
     count = len(FAMILIES["translation"].values)
     made = results("translation", [0.9] + [0.5] * (count - 1), [0.7] + [0.3] * (count - 1))
@@ -207,7 +225,8 @@ def test_maps_have_turns_as_rows(axes):
     [
         ([network("P4", channels=1)], ["--kinds", "hue"], "--kinds hue: P4 net see gray images, which have no hue"),
         ([], [], "has no networks"),
-        ([network(), network(image=32)], [], "the networks differ in image (28, 32): measure them apart"),
+        ([network(), network(seed=2, image=32)], [], "the networks differ in image (28, 32): measure them apart"),
+        ([network(), network()], [], "are both P4 net with the seed 1, trained in different ways: name one of them"),
         ([network(classes=("a",) * 10)], [], "P4 net: trained on other classes than those of digits"),
         ([network()], ["--samples", "0"], "--samples is at least 1; got 0"),
     ],

@@ -63,3 +63,11 @@ def test_what_was_not_measured_is_not_drawn(axes):
     plots.draw(content)
     assert "turned_curve_rotation" in axes
     assert not {"turned_classes", "turned_confusion_best"} & set(axes)
+
+
+def test_moves_that_not_all_cells_have_are_not_drawn(axes):
+    made = measured()
+    made["cells"][-1]["curves"] = {}
+    plots.draw(made)
+    assert "turned_curve_rotation" not in axes
+    assert "turned_classes" in axes

@@ -172,3 +172,9 @@ def test_a_run_with_penalties_learns_and_goes_on_as_it_would_have(tmp_path):
     assert any(not torch.equal(whole[name], without[name]) for name in whole)
     resumed = trained(tmp_path / "a", recipe)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_text_is_read_as_what_is_declared_whatever_is_there():
+    assert Recipe(9, warmup=5).changed({"warmup": "2.5", "epochs": "3"}) == Recipe(3, warmup=2.5)
+    with pytest.raises(EquiconvError, match="epochs of a recipe is int"):
+        Recipe(9).changed({"epochs": "2.5"})

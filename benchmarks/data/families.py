@@ -19,7 +19,7 @@ class Family:
     Args:
         title: what the number says.
         unit: of the number.
-        values: the numbers at which accuracy is measured; one of them is 0, which moves nothing.
+        values: the numbers at which accuracy is measured; one of them is 0, which moves nothing, but for reflections.
         move: moves images ``(B, C, S, S)`` by a number.
         colors: whether it needs three channels.
         cyclic: whether the first value and the last are neighbors.

@@ -180,7 +180,7 @@ def check_names(names: Sequence[str]) -> None:
         raise EquiconvError(f"normalizations are {', '.join(NORMALIZATIONS)}; got {unknown}")
 
 
-def normalization(names: Sequence[str], images: Pixels) -> nn.Sequential:
+def normalization(names: Sequence[str], images: Pixels | None) -> nn.Sequential:
     """Return normalizations in the given order, by their names.
 
     Args:
@@ -188,10 +188,10 @@ def normalization(names: Sequence[str], images: Pixels) -> nn.Sequential:
             all channels or of each, ``cifar`` by those of CIFAR; ``contrast`` is ``ContrastNorm``; ``gray`` takes the
             mean of the channels, ``luminance`` what the eye sees; ``pad`` adds a black column on the right and a
             row below, which makes an even size odd; ``whiten`` is ``ZCA``, fitted to what comes there.
-        images: those for training, ``(N, C, S, S)``.
+        images: those for training, ``(N, C, S, S)``; None if nothing is fitted.
 
     Raises:
-        EquiconvError: if a name is unknown.
+        EquiconvError: if a name is unknown, or there are no images to fit to.
 
     Example:
         >>> normalization(["gray", "common"], images=None)
@@ -203,8 +203,15 @@ def normalization(names: Sequence[str], images: Pixels) -> nn.Sequential:
     check_names(names)
     steps = nn.Sequential()
     for name in names:
-        steps.append(FITTED[name].fitted(images, steps) if name in FITTED else FIXED[name]())
+        steps.append(_fitted(name, images, steps) if name in FITTED else FIXED[name]())
     return steps
+
+
+def _fitted(name: str, images: Pixels | None, before: nn.Module) -> nn.Module:
+    """Return a normalization that is fitted to images."""
+    if images is None:
+        raise EquiconvError(f"{name} is fitted to training images; got none")
+    return FITTED[name].fitted(images, before)
 
 
 def unfitted(names: Sequence[str], size: tuple[int, int, int]) -> nn.Sequential:

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     check_workers(args.workers)
     if args.samples is not None and args.samples < 1:
         raise EquiconvError(f"--samples is at least 1; got {args.samples}")
-    networks = {path: TrainedNetwork.load(path) for path in _files(args.checkpoints)}
+    networks = _loaded(_files(args.checkpoints))
     kinds = _kinds(args.kinds, networks)
     data = _data(args, networks)
     folder, console = result_folder(args.out), Console()
@@ -78,6 +78,21 @@ def _files(paths: Sequence[Path]) -> list[Path]:
             raise EquiconvError(f"{path} has no networks (*.pt): give the folder networks of a study's results")
         found += files
     return list(dict.fromkeys(found))
+
+
+def _loaded(paths: Sequence[Path]) -> Networks:
+    """Return the networks of some files, each run once."""
+    networks: dict[Path, TrainedNetwork] = {}
+    runs: dict[object, Path] = {}
+    for path in paths:
+        networks[path] = trained = TrainedNetwork.load(path)
+        twin = runs.setdefault((trained.study, trained.row.name, trained.seed), path)
+        if twin != path:
+            raise EquiconvError(
+                f"{twin} and {path} are both {trained.row.name} with the seed {trained.seed}, trained in different "
+                "ways: name one of them"
+            )
+    return networks
 
 
 def _kinds(wanted: Sequence[str] | None, networks: Networks) -> tuple[str, ...]:
@@ -136,7 +151,9 @@ def _summaries(networks: Networks, outcomes: Sequence[Outcome], kinds: Sequence[
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for path, trained in networks.items():
         if len(accuracy[path]) == len(kinds):
-            described = {"study": trained.study, "name": trained.row.name, "group": trained.row.groups, "cells": []}
+            names = {other.study for other in networks.values() if other.row.name == trained.row.name}
+            name = trained.row.name if len(names) == 1 else f"{trained.study}: {trained.row.name}"
+            described = {"study": trained.study, "name": name, "group": trained.row.groups, "cells": []}
             row = rows.setdefault((trained.study, trained.row.name), described)
             row["cells"].append({"seed": trained.seed, "accuracy": accuracy[path]})
     return list(rows.values())

@@ -13,7 +13,7 @@ from benchmarks.data.families import FAMILIES, GRIDS
 from benchmarks.studies.scores import counted
 from benchmarks.studies.supply import InMemory
 from benchmarks.studies.trained import TrainedNetwork
-from benchmarks.train import FORWARD_SHARE, Report
+from benchmarks.train import FORWARD_SHARE, Report, reproducible
 from benchmarks.training import CPU, Hardware
 
 __all__ = ["KINDS", "Probe", "cost", "measure", "moves"]
@@ -81,9 +81,10 @@ def measure(
         hardware: on what to compute.
         scratch: where a run may keep its state; not used.
     """
-    trained = _loaded(probe.path, probe.digest)
-    fabric, supply = hardware.fabric("32-true"), InMemory(data, trained.channels)
-    _, counts = counted(trained.model.to(fabric.device), supply, moves(probe.kind), fabric, report)
+    with reproducible(probe.seed):
+        trained = _loaded(probe.path, probe.digest)
+        fabric, supply = hardware.fabric("32-true"), InMemory(data, trained.channels)
+        _, counts = counted(trained.model.to(fabric.device), supply, moves(probe.kind), fabric, report)
     accuracies = [count / supply.tested for count in counts[0].tolist()]
     error = 1 - sum(accuracies) / len(accuracies)
     return {"group": probe.label, "seed": probe.seed, "error": {"mean": error}, "accuracy": accuracies}

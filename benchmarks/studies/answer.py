@@ -66,6 +66,8 @@ def value_text(value: Any) -> str:
     """Return the value of an option: counts with commas, flags as words, several values one after the other."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{spoken(name)} {value_text(part)}" for name, part in value.items())
     if isinstance(value, list | tuple):
         return " ".join(map(value_text, value))
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -157,8 +159,14 @@ def _of_published(rows: Sequence[Row]) -> list[str]:
 
 
 def _of_recipes(results: Results, rows: Sequence[Row]) -> list[str]:
-    own = [row["name"] for row in rows if row["recipe"] or row["augment"] or row["samples"]]
+    own = [row["name"] for row in rows if _is_special(results, row)]
     return [f"Not all rows are trained alike: {listed(own)}."] if own and not results["sweep"] else []
+
+
+def _is_special(results: Results, row: Row) -> bool:
+    """Tell whether a row is trained otherwise than its study says."""
+    samples = row["samples"] != results.get("samples")
+    return bool(row["recipe"] or row["augment"] or row.get("normalize") or samples)
 
 
 def _of_runs(results: Results) -> list[str]:

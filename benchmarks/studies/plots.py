@@ -70,6 +70,7 @@ def _unseen(results: Results, rows: Sequence[Row]) -> list[Plot]:
         )
         for key, what in (("curves", "Accuracy"), ("curves_top5", "Top-5 accuracy"))
         for name in cells[0].get(key, {})
+        if all(name in cell.get(key, {}) for cell in cells)
     ]
     if results.get("categories"):
         figure = draw_categories(results, rows)

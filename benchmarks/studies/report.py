@@ -17,12 +17,12 @@ Row = Mapping[str, Any]
 
 USED_WITH = {  # entries of a recipe that only some optimizers and schedules read
     "momentum": ("sgd",),
-    "every": ("step", "cycle"),
-    "gamma": ("step", "milestones"),
+    "every": ("step", "decay", "cycle"),
+    "gamma": ("step", "decay", "milestones"),
     "milestones": ("milestones",),
     "lowest": ("cycle",),
 }
-IF_THERE = ("warmup", "told_for", "rate_batch")  # that are 0 where they are not used
+IF_THERE = ("warmup", "told_for", "rate_batch", "penalties")  # that are 0 or empty where they are not used
 
 
 def write_report(folder: Path, results: Results) -> None:
@@ -47,6 +47,7 @@ def write_report(folder: Path, results: Results) -> None:
         training=_entries(_used(results["recipe"])),
         networks={row["name"]: _network(row) for row in results["rows"]},
         exceptions=_exceptions(results),
+        shown=_shown(results),
     )
 
 
@@ -72,13 +73,22 @@ def _network(row: Row) -> str:
     return f"{row['model']} on {row['group']}" + (f"; {told}" if told else "")
 
 
+def _shown(results: Results) -> str:
+    """Return what is done to the training images, in order; normalization is done to the test images too."""
+    augmented = _entries(results.get("augment", {})) or "none"
+    normalized = ", ".join(results.get("normalize", [])) or "none"
+    steps = [f"augmentation {augmented}", f"normalization {normalized}"]
+    return "; then ".join(reversed(steps) if results.get("normalize_first") else steps)
+
+
 def _exceptions(results: Results) -> dict[str, str]:
     """Return what of the training is not as the recipe says, besides what a sweep varies, and the names of the rows."""
     varies = results["sweep"]["varies"] if results["sweep"] else None
     found: dict[str, list[str]] = {}
     for row in results["rows"]:
         own = {**row["recipe"], **{f"augmentation {name}": value for name, value in row["augment"].items()}}
-        own |= {"samples": row["samples"]} if row["samples"] else {}
+        own |= {"normalization": row["normalize"]} if row.get("normalize") else {}
+        own |= {"samples": row["samples"]} if row["samples"] != results.get("samples") else {}
         if text := _entries({name: value for name, value in own.items() if name != varies}):
             found.setdefault(text, []).append(row["name"])
     return {text: listed(names) for text, names in found.items()}

@@ -17,6 +17,7 @@ __all__ = ["Results", "joined", "study_results"]
 
 Results = dict[str, Any]
 SAME = ("study", "sweep", "part", "data", "recipe")  # of results that can be put together
+UNTOLD = {"augment": {}, "normalize": [], "normalize_first": False, "curve_images": None}  # what older ones had
 TRAINED = ("model", "init", "group", "options", "recipe", "augment", "normalize", "data", "samples")  # what makes a row
 SELECTION = "none: the network after the last epoch is tested, once"
 
@@ -54,6 +55,9 @@ def study_results(
         "more_data": [dict(each) for each in data[1:]],
         "recipe": asdict(study.recipe),
         "augment": dict(study.augment),
+        "normalize": list(study.normalize),
+        "normalize_first": study.normalize_first,
+        "samples": study.samples,
         "curve_images": study.curve_images,
         "categories": _categories(study),
         "selection": SELECTION,
@@ -139,7 +143,7 @@ def _compared(results: Results) -> dict[str, Any]:
     usual = json.loads(json.dumps(asdict(Recipe(1))))
     own = {name: results[name] for name in SAME}
     own |= {"data": results["data"]["fingerprint"], "recipe": {**usual, **results["recipe"]}}
-    return own | {"curve_images": results.get("curve_images")}
+    return own | {name: results.get(name, value) for name, value in UNTOLD.items()}
 
 
 def _check_rows(study: Study, results: Results, path: Path) -> None:

@@ -225,7 +225,8 @@ def _trained(
     seeds = range(args.first_seed, args.first_seed + study.seeds)
     cells = [StudyCell(row, seed) for row in study.rows for seed in seeds]
     logs = LogFolder(folder / "logs", tuple(args.log))
-    work = partial(run_cell, data=data, study=study, part=part, logs=logs, networks=folder / "networks")
+    networks = None if args.quick else folder / "networks"  # a look leaves none
+    work = partial(run_cell, data=data, study=study, part=part, logs=logs, networks=networks)
     chosen = {"engine": args.engine, "workers": args.workers, "accelerator": args.accelerator}
     chosen["train"] = not args.finished
     return list(sweep(cells, work, store, console, cost=partial(cost, data=data, study=study), **chosen).values())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.data import Dataset, float_batch
-from benchmarks.data.normalize import normalization
+from benchmarks.data.normalize import FITTED, normalization
 from benchmarks.training import Feed, Images
 from equiconv import EquiconvError
 
@@ -126,7 +126,8 @@ class InMemory(Supply):
 
     def normalization(self, names: Sequence[str], samples: int | None = None) -> nn.Module:
         """Return normalizations, fitted to the images of ``feed``."""
-        return normalization(names, self.feed(samples).images.numpy())
+        fitted = set(FITTED) & set(names)
+        return normalization(names, self.feed(samples).images.numpy() if fitted else None)
 
     def tests(self, rank: int, world: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every ``world``-th image of the test."""

@@ -67,8 +67,8 @@ def summarize(
         **_spread("error", "std", errors),
         **_spread("error_top5", "std_top5", top5),
         "categories": {
-            name: _spread("error", "std", [_category(result["by_class"], ranges) for result in results])
-            for name, ranges in study.categories.items()
+            name: _spread("error", "std", [error for error in errors if error is not None])
+            for name, errors in _by_category(study, results).items()
         },
         "published": dict(row.published),
         **cost,
@@ -83,9 +83,16 @@ def _spread(mean: str, std: str, errors: Sequence[float]) -> dict[str, float | N
     }
 
 
-def _category(by_class: Mapping[str, Sequence[int]], ranges: Sequence[tuple[int, int]]) -> float:
-    """Return the error on the images of some ranges of classes, in percent."""
+def _by_category(study: Study, results: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
+    """Return the errors of each category."""
+    return {
+        name: [_category(result["by_class"], ranges) for result in results] for name, ranges in study.categories.items()
+    }
+
+
+def _category(by_class: Mapping[str, Sequence[int]], ranges: Sequence[tuple[int, int]]) -> float | None:
+    """Return the error on the images of some ranges of classes, in percent; None if there are no images."""
     right, images = (
         sum(sum(by_class[name][first : last + 1]) for first, last in ranges) for name in ("right", "images")
     )
-    return 100 * (images - right) / images
+    return 100 * (images - right) / images if images else None

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.data.augment import augmentation
 from benchmarks.data.normalize import unfitted
@@ -15,6 +15,9 @@ from benchmarks.studies.row import Row
 from equiconv import EquiconvError
 
 __all__ = ["TrainedNetwork"]
+
+PROBES = 4  # images of noise whose logits a file holds
+TOLERANCE = 1e-3  # of these, as a share of the largest: devices and execution plans round otherwise
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class TrainedNetwork:
             each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("row", "net", "prepare")
         }
         content |= {"row": asdict(self.row), "augment": dict(self.augment)}
-        content |= {"net": self.net.state_dict(), "prepare": self.prepare.state_dict()}
+        content |= {"net": self.net.state_dict(), "prepare": self.prepare.state_dict(), "logits": self._logits().cpu()}
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         torch.save(content, draft)
         draft.replace(path)
@@ -76,16 +79,36 @@ class TrainedNetwork:
             content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever a broken file makes the reader raise
             raise EquiconvError(f"{path} cannot be read as a trained network ({error})") from None
-        expected = {each.name for each in fields(cls)}
-        if not isinstance(content, dict) or content.keys() != expected:
+        if not isinstance(content, dict) or content.keys() != {"logits", *(each.name for each in fields(cls))}:
             raise EquiconvError(f"{path} holds no network of a study; expected a file of its folder networks")
-        weights, statistics = content.pop("net"), content.pop("prepare")
-        row = Row(**content.pop("row"))
-        net = row.network(content["channels"], len(content["classes"]))
-        prepare = unfitted(content["normalize"], (content["channels"], content["image"], content["image"]))
         try:
-            net.load_state_dict(weights)
-            prepare.load_state_dict(statistics)
-        except RuntimeError as error:
-            raise EquiconvError(f"{path}: {row.name} is built differently today; train it anew ({error})") from None
-        return cls(row=row, net=net, prepare=prepare, **content)
+            return cls._built(**content)
+        except (RuntimeError, TypeError, ValueError) as error:
+            name = content["row"].get("name")
+            raise EquiconvError(f"{path}: {name} is built differently today; train it anew ({error})") from None
+
+    @classmethod
+    def _built(
+        cls,
+        *,
+        row: Mapping[str, Any],
+        net: Mapping[str, Tensor],
+        prepare: Mapping[str, Tensor],
+        logits: Tensor,
+        **other: Any,
+    ) -> Self:
+        """Return the network of what a file holds, or raise if it answers differently."""
+        own, channels, image = Row(**row), other["channels"], other["image"]
+        module = replace(own, init=None).network(channels, len(other["classes"])).to(logits.dtype)
+        made = cls(row=own, net=module, prepare=unfitted(other["normalize"], (channels, image, image)), **other)
+        made.net.load_state_dict(net)
+        made.prepare.load_state_dict(prepare)
+        if (distance := float((made._logits() - logits).abs().max())) > TOLERANCE * float(logits.abs().max()):
+            raise ValueError(f"its logits differ by {distance:.2g}")
+        return made
+
+    @torch.no_grad()
+    def _logits(self) -> Tensor:
+        """Return the logits of some noise, by which a network is known."""
+        noise = torch.rand(PROBES, self.channels, self.image, self.image, generator=torch.Generator().manual_seed(0))
+        return self.model(noise.to(next(self.net.parameters())))

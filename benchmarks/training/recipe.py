@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any, Self
 
@@ -120,7 +120,10 @@ class Recipe:
         Raises:
             EquiconvError: if a name is unknown, or a value cannot be read or is out of range.
         """
-        known = {each.name: type(getattr(self, each.name)) for each in fields(self)}
+        known = {
+            each.name: type(getattr(self, each.name) if each.default is MISSING else each.default)
+            for each in fields(self)
+        }
         if unknown := [name for name in changes if name not in known]:
             raise EquiconvError(f"a recipe has {', '.join(known)}; got {', '.join(unknown)}")
         values: dict[str, Any] = {name: _read(name, value, known[name]) for name, value in changes.items()}
