@@ -16,17 +16,18 @@ KERNEL_SIZES = (3, 3, 3, 3)
 
 
 def steep(kernel_size: tuple[int, int], width: float | None = None) -> Harmonics:
-    """Return harmonics with frequencies up to pi r on the ring of radius r, as of the published wide residual networks.
+    """Return the harmonics of the published wide residual networks: frequencies up to pi r on the ring of radius r.
+
+    They are neither faded nor damped.
 
     Args:
         kernel_size: rows and columns of the window.
-        width: of every ring, in pixels; None takes that of ``Harmonics``.
+        width: of every ring, in pixels; None takes those of ``Harmonics.e2cnn``.
     """
-    rings = range(kernel_size[0] // 2 + 1)
-    frequencies = [int(math.pi * ring) for ring in rings]
-    if width is None:
-        return Harmonics(kernel_size, frequencies=frequencies)
-    return Harmonics(kernel_size, rings=list(rings), widths=[width for _ in rings], frequencies=frequencies)
+    usual = Harmonics.e2cnn(kernel_size)
+    widths = usual.widths if width is None else [width] * len(usual.rings)
+    frequencies = [int(math.pi * ring) for ring in usual.rings]
+    return Harmonics(kernel_size, rings=usual.rings, widths=widths, frequencies=frequencies, fading=False, decay=0)
 
 
 BASES: dict[str, Basis] = {

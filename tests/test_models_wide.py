@@ -25,13 +25,15 @@ def frequencies(size):
 
 
 def cifar(size):
-    """Return the published basis for CIFAR; its rings are the default ones."""
-    rings = range(size[0] // 2 + 1)
-    return Harmonics(size, rings=list(rings), widths=[0.45 for _ in rings], frequencies=frequencies(size))
+    """Return the published basis for CIFAR."""
+    rings, plain = range(size[0] // 2 + 1), {"fading": False, "decay": 0}
+    return Harmonics(size, rings=list(rings), widths=[0.45 for _ in rings], frequencies=frequencies(size), **plain)
 
 
 def stl(size):
-    return Harmonics(size, frequencies=frequencies(size))
+    """Return the published basis for STL."""
+    widths = [0.005, 0.6, 0.4] if size[0] == 5 else [0.005, 0.4][: size[0] // 2 + 1]
+    return Harmonics(size, widths=widths, frequencies=frequencies(size), fading=False, decay=0)
 
 
 def parameters(net):

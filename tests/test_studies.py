@@ -125,6 +125,10 @@ def test_an_even_image_is_padded_for_the_network_that_needs_it():
     assert study.recipe_of(other).penalties == {"convolution": (1e-7, 1e-7), "hidden": (1e-8, 1e-8)}
 
 
+HEAD = "title = 't'\ndata = 'digits'\nimage = 16\nchannels = 1\nseeds = 1\n[recipe]\nepochs = 1\n"
+HEAD += "[[row]]\nname = 'a'\ngroup = 'P4'\n"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -133,6 +137,8 @@ def test_an_even_image_is_padded_for_the_network_that_needs_it():
         ("[[row]]\nname = 'a'\nwidths = 1", "broken, row: unknown widths; known: name, group"),
         ("[recipe]\nepochs = 0", "epochs is an integer, at least 1; got 0"),
         ("title = 'a'\n[recipe]\nepochs = 1", "broken: .*missing"),
+        (f"{HEAD}init = 'he'", "broken, row a: init is one of delta-orthogonal, he-normal; got 'he'"),
+        (f"{HEAD}options = {{basis = 'rings'}}", "broken, row a: basis is one of auto, .*; got 'rings'"),
     ],
 )
 def test_mistakes_in_a_file_are_told(text, message, monkeypatch, tmp_path):

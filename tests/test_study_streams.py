@@ -1,168 +1,34 @@
-"""Studies of streamed data: the same numbers however many processes there are, and whatever ended them."""
+"""Studies of streamed data: end to end, whatever ended them, and what is refused."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from lightning_fabric import Fabric
 from stored import coded, store, store_imagenet
-from torch import nn
+from streamed import READING, TINY, tiny_study
 
 from benchmarks.__main__ import main
-from benchmarks.data import Dataset, dali
+from benchmarks.data import dali
 from benchmarks.data.stream import CentralCut, RandomCut, batches, pick_decoder, stream
-from benchmarks.engines import ENGINES, Done
-from benchmarks.engines.local import Local
 from benchmarks.networks import count_parameters
-from benchmarks.studies import Row, Study, load_study
-from benchmarks.studies import study as study_module
+from benchmarks.studies import load_study
 from benchmarks.studies.cell import StudyCell, run_cell
-from benchmarks.studies.columns import markdown
 from benchmarks.studies.plots import draw
-from benchmarks.studies.scores import counted, measured
-from benchmarks.studies.streaming import Reading, Streaming
-from benchmarks.studies.supply import InMemory
-from benchmarks.studies.table import summarize
-from benchmarks.training import Hardware, Images, Recipe, Task, fit
+from benchmarks.studies.streaming import Streaming
 from equiconv import EquiconvError
-
-ROOT = Path(__file__).parent.parent
-RUN = sys.modules["benchmarks.studies.run"]  # the package has a function of that name
-SHARDS = 6, 6, 6, 6
-READING = Reading(readers=0, decoder="pil")
-TINY = """
-title = "A tiny one"
-data = "imagenet"
-image = 32
-channels = 3
-seeds = 1
-augment = { mirror = 0.5 }
-normalize = ["common"]
-curves = ["hue-linear"]
-[recipe]
-epochs = 2
-batch_size = 5
-learning_rate = 0.05
-optimizer = "sgd"
-schedule = "milestones"
-milestones = [60]
-warmup = 45
-told_for = 90
-[reading]
-readers = 0
-[categories]
-even = [[0, 0], [2, 2], [4, 4]]
-"odd and more" = [[1, 1], [3, 3], [5, 23]]
-[[row]]
-name = "tiny"
-group = "HueShift(3)"
-options = { width = 2, kernel_sizes = [3, 3] }
-"""
-
-
-class Inline(Local):
-    """An engine that runs cells in this process."""
-
-    def run(self, cells, work, tell):
-        for index, cell in cells.items():
-            tell(Done(index, work(cell, lambda _: None)))
-
-
-def small(monkeypatch, folder):
-    """Make a tiny study, and no pass over a stream wait for threads."""
-    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
-    monkeypatch.setattr("datasets.config.HF_UPDATE_DOWNLOAD_COUNTS", False)
-    monkeypatch.setitem(ENGINES, "local", Inline)
-    (folder / "tiny.toml").write_text(TINY)
-    monkeypatch.setattr(study_module, "FOLDER", folder)
-    monkeypatch.setattr(study_module, "STUDIES", ("tiny",))
-    monkeypatch.setattr(RUN, "STUDIES", ("tiny",))
 
 
 @pytest.fixture
 def tiny(home, monkeypatch, tmp_path):
     """The study, with images to stream."""
-    store_imagenet(home, SHARDS)
-    small(monkeypatch, tmp_path)
-    return load_study("tiny")
+    return tiny_study(home, monkeypatch, tmp_path)
 
 
 def study_command(folder, *words):
     assert main(["study", "tiny", "--out", str(folder), *words]) == 0
     return json.loads((folder / "results.json").read_text())
-
-
-# -- what is counted -------------------------------------------------------------------------------------------------
-
-
-class Shown(nn.Module):
-    """Take an image for the class that its gray value is, then for those nearest to it."""
-
-    def __init__(self, classes):
-        super().__init__()
-        self.numbers = nn.Parameter(torch.arange(classes, dtype=torch.float32))
-
-    def forward(self, x):
-        return -((255 * x[:, 0, 0, 0, None] - self.numbers) ** 2)
-
-
-def shades(classes, labels, values):
-    """Return a data set whose test images are plain gray."""
-    images = np.array(values, np.uint8)[:, None, None, None].repeat(3, 1)
-    names = tuple(f"class {number}" for number in range(classes))
-    return Dataset("shades", "Shades.", names, images, np.array(labels), images, np.array(labels))
-
-
-def found(data, curves=()):
-    fabric = Fabric(accelerator="cpu", devices=1)
-    fabric.launch()
-    return measured(Shown(len(data.classes)).eval(), InMemory(data, 3), curves, fabric, lambda _: None)
-
-
-LABELS = [0, 0, 0, 3, 3, 3, 11, 11, 5, 5]
-VALUES = [0, 2, 3, 3, 5, 9, 11, 7, 5, 6]  # the classes that they are taken for
-
-
-def test_errors_are_counted_at_first_and_among_five():
-    result = found(shades(12, LABELS, VALUES), ("hue-linear",))
-    assert result["error"] == {"test": pytest.approx(0.6)}
-    among = [abs(label - value) <= 2 or value <= 2 >= label - 2 for label, value in zip(LABELS, VALUES, strict=True)]
-    assert among == [True, True, False, True, True, False, True, False, True, True]
-    assert result["error_top5"] == pytest.approx(0.3)
-    assert result["curves"] == {"hue-linear": pytest.approx([0.4] * 37)}  # gray has no hue
-    assert result["curves_top5"] == {"hue-linear": pytest.approx([0.7] * 37)}
-    assert result["by_class"]["right"] == [1, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 1]
-    assert result["by_class"]["images"] == [3, 0, 0, 3, 0, 2, 0, 0, 0, 0, 0, 2]
-    assert result["confusion"][3] == [0, 0, 0, 1, 0, 1, 0, 0, 0, 1, 0, 0]
-
-
-def test_few_classes_have_no_top_five_and_many_no_table_of_what_is_taken_for_what():
-    few, many = found(shades(10, [1, 2], [1, 3])), found(shades(130, [1, 129], [1, 129]))
-    assert not {"error_top5", "curves_top5"} & few.keys()
-    assert many["confusion"] is None
-    assert many["error_top5"] == 0
-    assert sum(many["by_class"]["right"]) == 2
-
-
-def test_errors_of_categories():
-    row, recipe = Row("tiny", "Trivial"), Recipe(1)
-    ranges = {"low": ((0, 3),), "rest": ((4, 10), (11, 11))}
-    study = Study("s", "s", "shades", 1, 3, 1, recipe, (row,), categories=ranges)
-    taken = [0, 0, 3, 3, 5, 9, 11, 7, 6, 6]  # each class has a share of its own
-    results = [found(shades(12, LABELS, values)) for values in (taken, LABELS)]
-    made = summarize(row, study, results, {"parameters": 1, "macs": 1e6, "peak_memory": 0})
-    assert made["categories"]["low"]["error"] == pytest.approx(100 * (3 / 6) / 2)
-    assert made["categories"]["rest"]["error"] == pytest.approx(100 * (3 / 4) / 2)
-    assert made["error_top5"] == pytest.approx(15)
-    header, _, line = markdown({"part": "test", "sweep": None, "rows": [made], "categories": ranges}).splitlines()
-    assert "| top-5 error (%) | low (%) | rest (%) |" in header
-    assert "| 15.00 ± 21.21 | 25.00 ± 35.36 | 37.50 ± 53.03 |" in line
 
 
 # -- end to end ------------------------------------------------------------------------------------------------------
@@ -217,96 +83,6 @@ def test_a_quick_run_is_on_a_few_small_digits(tiny, tmp_path):
     assert (results["data"]["size"], results["data"]["train"]) == (33, 40)
     assert results["categories"] == {}
     assert "error_top5" not in results["cells"][0]
-
-
-# -- several processes -----------------------------------------------------------------------------------------------
-
-
-def numbers_of(processes=1):
-    """Return what a network of fixed weights does on images in memory and on a stream."""
-    fabric = Hardware(devices=processes).fabric("32-true")
-    memory, streamed = InMemory(shades(24, LABELS[:9], VALUES[:9]), 3), Streaming("imagenet", 32, READING)
-    net, cases = Shown(24).eval(), ((memory, None), (memory, 3), (streamed, None))
-    return [measured(net, supply, ("hue",), fabric, lambda _: None, moved=moved) for supply, moved in cases]
-
-
-def trained_buffers():
-    """Return the batch statistics after each process has trained on its own part of each batch."""
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 2))
-    feed = Images(torch.rand(10, 3, 2, 2), torch.arange(10) % 2)
-    fit(Task(net, feed), Recipe(1, batch_size=4), Hardware(devices=2).fabric("32-true"))
-    return net[0].running_mean.tolist()
-
-
-TOGETHER = """
-import sys
-sys.path[:0] = [{tests!r}, {root!r}]
-import json, os, pathlib
-import pytest, torch
-import test_study_streams as streams
-torch.set_num_threads(1)
-folder = pathlib.Path({folder!r})
-streams.small(pytest.MonkeyPatch(), folder)
-found = [streams.numbers_of(2), streams.trained_buffers()]
-(folder / f"found-{{os.environ['RANK']}}.json").write_text(json.dumps(found))
-sys.exit(streams.main(["study", "tiny", "--engine", "torchrun", "--out", str(folder / "out")]))
-"""
-
-
-def test_two_processes_share_the_test_and_lose_no_image(tiny, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(TOGETHER.format(tests=str(ROOT / "tests"), root=str(ROOT), folder=str(tmp_path)))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", str(script)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr
-    (first, buffers), (second, same) = (json.loads((tmp_path / f"found-{rank}.json").read_text()) for rank in (0, 1))
-    assert first == second == json.loads(json.dumps(numbers_of()))
-    assert [sum(result["by_class"]["images"]) for result in first] == [9, 9, 5]
-    assert [result["curves"]["hue"][0] for result in first] == pytest.approx([4 / 9, 1 / 3, 1 / 5])
-    assert buffers == same
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["failures"] == []
-    assert sum(results["cells"][0]["by_class"]["images"]) == 5
-    assert "torchrun --nproc_per_node=2" in results["runs"][0]["command"]
-
-
-def test_every_image_of_the_test_is_one_process_s(tiny):
-    streamed = Streaming("imagenet", 32, READING)
-    memory = InMemory(shades(12, LABELS, VALUES), 3)
-    for supply, expected in ((streamed, [0, 1, 2, 3, 4]), (memory, sorted(LABELS))):
-        for world in (1, 2, 3, 11):
-            shared = [labels for rank in range(world) for _, labels in supply.tests(rank, world)]
-            assert sorted(torch.cat(shared).tolist()) == expected
-
-
-class Rank:
-    """One of two processes, whose counts nobody adds up."""
-
-    global_rank, world_size, device = 0, 2, "cpu"
-
-    def all_reduce(self, counts, reduce_op):
-        return counts
-
-
-def test_a_process_with_most_of_a_stream_moves_all_of_it(tiny, home):
-    store(
-        home / "imagenet" / "test-00000-of-00002.parquet",
-        coded(5, 64).repeat(3, 1),
-        range(5),
-        [f"n{number}" for number in range(24)],
-    )
-    (home / "imagenet" / "test-00000-of-00001.parquet").unlink()
-    store(
-        home / "imagenet" / "test-00001-of-00002.parquet",
-        coded(1, 64).repeat(3, 1),
-        [7],
-        [f"n{number}" for number in range(24)],
-    )
-    moves = (lambda x: x, lambda x: x)
-    _, counts = counted(Shown(24).eval(), Streaming("imagenet", 32, READING), moves, Rank(), lambda _: None)
-    assert counts[2].tolist() == [5, 5]
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------

@@ -84,6 +84,13 @@ class Row:
         net = create(self.model, group, **options)
         return net if self.init is None else _initialized(net, self.init)
 
+    def check(self) -> None:
+        """Raise EquiconvError if its kernels are made or drawn in a way that has no such name."""
+        if "basis" in self.options:
+            _named("basis", self.options["basis"], BASES)
+        if self.init is not None:
+            _named("init", self.init, INITIALIZATIONS)
+
     def varied(self, what: str, value: float, data: str | None = None) -> "Row":
         """Return a point of a sweep.
 

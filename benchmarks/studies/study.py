@@ -270,6 +270,7 @@ def _check_categories(study: Study) -> None:
 def _check(study: Study, row: Row) -> None:
     """Raise if a row cannot be trained as it says."""
     try:
+        row.check()
         study.recipe_of(row)
         augmentation(study.augment_of(row))
         check_names(study.normalize_of(row))

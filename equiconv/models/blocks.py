@@ -16,6 +16,7 @@ from equiconv.layers import (
     Branches,
     FieldBatchNorm,
     FourierActivation,
+    GroupConv2d,
     GroupPool,
     NormPool,
     Pointwise,
@@ -91,6 +92,13 @@ def _strongest(field_type: FieldType, size: int) -> FieldLayer:
     if others and first.is_permutation:
         return Branches(pool(field_type.n * first), pool(field_type.n * reduce(add, others), mode="norm"))
     return pool(field_type, mode="norm")
+
+
+def draw_convolutions(net: nn.Module, function: Callable[[GroupConv2d], object]) -> None:
+    """Draw all convolutions of a network anew, by a function that changes one in place."""
+    for module in net.modules():
+        if isinstance(module, GroupConv2d):
+            function(module)
 
 
 def check_probability(dropout: float) -> None:

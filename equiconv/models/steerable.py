@@ -1,8 +1,9 @@
 """The steerable networks of the rotated digits, for any group and any kind of fields."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ from equiconv.layers.layer import check_flags
 from equiconv.models.blocks import (
     StrongestPool,
     change_group,
+    draw_convolutions,
     dropped_factors,
     image_type,
     kept_group,
@@ -78,6 +80,10 @@ class SteerableCNN(nn.Module):
     Shapes:
         Input: ``(B, in_channels, H, W)``, H and W at least 29 for ``STEERABLE``, 24 for ``STEERABLE_SMALL`` and 28 for
         ``STEERABLE_LARGE``. Output: logits ``(B, classes)``.
+
+    Initialization:
+        That of ``GroupConv2d`` and ``torch.nn.Linear``. The convolutions of the published networks have normal
+        coefficients: ``net.initialize(he_normal_)``.
 
     Raises:
         GroupError: if the group is none, or a layer's group is not a subgroup of the one before, or it has not the
@@ -145,6 +151,18 @@ class SteerableCNN(nn.Module):
         """Return the logits ``(B, classes)`` of images ``(B, in_channels, H, W)``."""
         y = self.features(x).flatten(1, -3)  # (b, features, h, w)
         return self.head(y.mean((-2, -1)) if self.plane == "mean" else y.amax((-2, -1)))
+
+    def initialize(self, function: Callable[[GroupConv2d], object]) -> Self:
+        """Draw all convolutions anew.
+
+        Args:
+            function: what changes a convolution in place, such as ``equiconv.init.he_normal_``.
+
+        Returns:
+            The network.
+        """
+        draw_convolutions(self, function)
+        return self
 
 
 def _makes(in_type: FieldType, basis: SpatialBasis, representation: Representation) -> bool:

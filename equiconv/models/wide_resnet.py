@@ -16,6 +16,7 @@ from equiconv.models.blocks import (
     activation,
     change_group,
     check_probability,
+    draw_convolutions,
     dropped_colors,
     image_type,
     kept_group,
@@ -63,7 +64,8 @@ class WideResNet(nn.Module):
         dropout: the probability to drop an entry between the convolutions of a block; of fields whose entries are
             mixed, the whole field.
         basis: what the kernels are made of, as in ``GroupConv2d``. The published networks have ``Harmonics`` of the
-            frequencies up to pi r on the ring of radius r, and on CIFAR widths of 0.45.
+            frequencies up to pi r on the ring of radius r, ``fading=False`` and ``decay=0``, with the widths of
+            ``Harmonics.e2cnn``, on CIFAR 0.45.
         exact: refuse image sizes that lose equivariance; False lets them pass.
 
     Shapes:
@@ -145,9 +147,7 @@ class WideResNet(nn.Module):
         Returns:
             The network.
         """
-        for module in self.modules():
-            if isinstance(module, GroupConv2d):
-                function(module)
+        draw_convolutions(self, function)
         nn.init.zeros_(self.head.bias)
         return self
 
