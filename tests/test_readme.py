@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks.equivariance import markdown as center_errors
+from benchmarks.robustness.table import markdown as robustness_markdown
 from benchmarks.speed import (
     BUILDS,
     GRID,
@@ -118,9 +119,10 @@ def test_results_say_where_they_come_from(name):
 
 
 STUDIES = ["rotmnist", "rotmnist-25k", "rotmnist-25k_validation"]
+COLORED = ["colormnist-longtailed", "colormnist-biased-std", "cifar-narrow"]
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", STUDIES + COLORED)
 def test_the_tables_and_plots_of_studies_follow_from_the_raw_results(name):
     report = json.loads((RESULTS / f"{name}.json").read_text())
     assert not report["quick"]
@@ -130,6 +132,12 @@ def test_the_tables_and_plots_of_studies_follow_from_the_raw_results(name):
     assert [done.count(row["name"]) for row in report["rows"]] == [row["seeds"] for row in report["rows"]]
     for run in report["runs"]:
         assert len(run["provenance"]["commit"]) == 40, "measured on a clean commit"
+
+
+def test_the_table_of_robustness_follows_from_the_raw_results():
+    report = json.loads((RESULTS / "robustness.json").read_text())
+    assert robustness_markdown(report) == (RESULTS / "robustness.md").read_text()
+    assert len(report["runs"][0]["provenance"]["commit"]) == 40, "measured on a clean commit"
 
 
 def test_the_sentence_of_the_readme_is_that_of_the_committed_run():
