@@ -121,6 +121,7 @@ def fit(
             if checkpoint is not None:
                 checkpoint.save(run.state())
     _agree(task.net, fabric)
+    fabric.barrier()  # a process that ended at once would break off what others still receive
     return run.history
 
 
