@@ -74,8 +74,8 @@ def _columns(chunks: Iterable[Sequence[Example]]) -> Iterator[tuple[list[Any], .
 
 
 def _pipeline(columns: Iterator[tuple[list[Any], ...]], most: int, size: int, device: int | None, *, gray: bool) -> Any:
-    from nvidia.dali import fn, types  # type: ignore[import-not-found]
-    from nvidia.dali.pipeline import Pipeline  # type: ignore[import-not-found]
+    from nvidia.dali import fn, types
+    from nvidia.dali.pipeline import Pipeline
 
     pipeline = Pipeline(batch_size=most, num_threads=THREADS, device_id=device)
     with pipeline:
