@@ -1,15 +1,16 @@
 """Pages of results: a self-contained HTML file, and its plots as files beside it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from rich.console import Console
 
-from benchmarks.files import write_text
+from benchmarks.files import write_json, write_text
 
-__all__ = ["Plot", "merged", "write_page"]
+__all__ = ["Plot", "merged", "write_page", "write_results"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -54,6 +55,29 @@ def write_page(
     )
     page = environment.get_template(template).render(**values, plots=plots, machines=merged(runs))
     write_text(folder / "report.html", page)
+
+
+def write_results(
+    folder: Path,
+    results: Mapping[str, Any],
+    table: str,
+    write_report: Callable[[Path, Mapping[str, Any]], None],
+    console: Console,
+) -> None:
+    """Write ``results.json``, ``table.md`` and the report, and show the table.
+
+    Args:
+        folder: where to write.
+        results: the content of ``results.json``.
+        table: it in Markdown.
+        write_report: writes the report of results into a folder.
+        console: where to show.
+    """
+    write_json(folder / "results.json", results)
+    write_text(folder / "table.md", table)
+    write_report(folder, results)
+    console.print(table, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
 def merged(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from benchmarks.cells import CellStore, Outcome
 from benchmarks.data import Dataset, check, load
 from benchmarks.data.families import FAMILIES, GRIDS
-from benchmarks.files import write_json, write_text
+from benchmarks.pages import write_results
 from benchmarks.provenance import provenance
 from benchmarks.robustness.probe import KINDS, Probe, cost, measure
 from benchmarks.robustness.report import write_report
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
         ],
         "runs": [{"command": _command(args), "provenance": provenance()}],
     }
-    _write(folder, results, console)
+    write_results(folder, results, markdown(results), write_report, console)
     if results["failures"]:
         raise SystemExit(1)
 
@@ -167,12 +167,3 @@ def _command(args: argparse.Namespace) -> str:
             words += [f"--{name}", str(getattr(args, name))]
     words += ["--accelerator", args.accelerator] * (args.accelerator != "cpu")
     return shlex.join([*words, *["--kinds", *(args.kinds or ())] * bool(args.kinds)])
-
-
-def _write(folder: Path, results: Results, console: Console) -> None:
-    write_json(folder / "results.json", results)
-    table = markdown(results)
-    write_text(folder / "table.md", table)
-    write_report(folder, results)
-    console.print(table, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)

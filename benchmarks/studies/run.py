@@ -15,11 +15,11 @@ from benchmarks.data import Dataset, check, load
 from benchmarks.data.families import FAMILIES
 from benchmarks.data.sources import SOURCES
 from benchmarks.data.stream import DECODERS, pick_decoder
-from benchmarks.files import write_json, write_text
+from benchmarks.pages import write_results
 from benchmarks.studies.cell import StudyCell, Supplies, cost, run_cell
 from benchmarks.studies.columns import markdown
 from benchmarks.studies.report import write_report
-from benchmarks.studies.results import Results, joined, study_results
+from benchmarks.studies.results import joined, study_results
 from benchmarks.studies.streaming import Streaming
 from benchmarks.studies.study import STUDIES, Study, load_study
 from benchmarks.studies.supply import InMemory, Supply
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
         described = _described(data)
         outcomes = _trained(study, data, [each["fingerprint"] for each in described], part, args, folder, console)
         results = study_results(study, described, outcomes, _command(args), part=part, quick=args.quick)
-    _write(folder, results, console)
+    write_results(folder, results, markdown(results), write_report, console)
     if results["failures"]:
         raise SystemExit(1)
 
@@ -230,13 +230,3 @@ def _trained(
     chosen = {"engine": args.engine, "workers": args.workers, "accelerator": args.accelerator}
     chosen["train"] = not args.finished
     return list(sweep(cells, work, store, console, cost=partial(cost, data=data, study=study), **chosen).values())
-
-
-def _write(folder: Path, results: Results, console: Console) -> None:
-    """Write the results, and show the table."""
-    write_json(folder / "results.json", results)
-    table = markdown(results)
-    write_text(folder / "table.md", table)
-    write_report(folder, results)
-    console.print(table, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)

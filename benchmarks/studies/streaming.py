@@ -108,7 +108,7 @@ class Streaming(Supply):
 
     def normalization(self, names: Sequence[str], samples: int | None = None) -> nn.Module:
         """Return normalizations; none of them is fitted."""
-        return normalization(names, np.empty((0, 3, self.size, self.size), np.uint8))
+        return normalization(names, None)
 
     def tests(self, rank: int, world: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the images of the files that are those of this process, or every ``world``-th image of all."""

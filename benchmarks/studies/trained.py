@@ -1,6 +1,5 @@
 """Trained networks in files: what a study has made, to be looked at later."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from benchmarks.data.augment import augmentation
 from benchmarks.data.normalize import unfitted
 from benchmarks.studies.row import Row
+from benchmarks.training.checkpoint import write_state
 from equiconv import EquiconvError
 
 __all__ = ["TrainedNetwork"]
@@ -58,15 +58,12 @@ class TrainedNetwork:
 
     def save(self, path: Path) -> None:
         """Write it to a file, which appears complete or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("row", "net", "prepare")
         }
         content |= {"row": asdict(self.row), "augment": dict(self.augment)}
         content |= {"net": self.net.state_dict(), "prepare": self.prepare.state_dict(), "logits": self._logits().cpu()}
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        torch.save(content, draft)
-        draft.replace(path)
+        write_state(path, content)
 
     @classmethod
     def load(cls, path: Path) -> Self:

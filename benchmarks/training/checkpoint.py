@@ -10,7 +10,7 @@ import torch
 
 from equiconv import EquiconvError
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "write_state"]
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,8 @@ class Checkpoint:
     identity: Mapping[str, object]
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Write the state to the disk, under another name first: a reader finds the old file or the new one."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with draft.open("wb") as file:
-            torch.save({"identity": dict(self.identity), **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.path)
+        """Write the state to the disk; a reader finds the old file or the new one."""
+        write_state(self.path, {"identity": dict(self.identity), **state})
 
     def load(self) -> dict[str, Any] | None:
         """Return the state; None if there is none yet.
@@ -55,3 +49,14 @@ class Checkpoint:
             )
             raise EquiconvError(f"{self.path} is of another run ({changes}); remove it, or choose another folder")
         return dict(state)
+
+
+def write_state(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain values to the disk, under another name first: the file appears complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("wb") as file:
+        torch.save(dict(content), file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
