@@ -1,0 +1,127 @@
+"""Listening to the feature maps inside a network while it runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from equiconv.errors import FieldTypeError
+from equiconv.groups import FieldType
+
+__all__ = ["Layers", "Tap", "Taps", "find_layers"]
+
+Which = str | type[nn.Module]
+Layers = Which | Sequence[Which]
+
+WRAPPERS = ("module", "_orig_mod", "_forward_module")  # of data parallel, compiled and Fabric networks
+
+
+class Tap(NamedTuple):
+    """Hold what a module has returned.
+
+    Args:
+        name: that of the module; a second call of it ends on ``#2``.
+        value: the tensor.
+        field_type: what it is made of, if the module or one before it says so; else None.
+    """
+
+    name: str
+    value: Tensor
+    field_type: FieldType | None
+
+
+class Taps:
+    """Collect the outputs of some modules of a network in the order of their calls, while this context is entered.
+
+    A module of equiconv knows the type of its output. A stock module behind it, such as ``nn.BatchNorm3d``, is taken to
+    keep that type if its output has the same axes of channels.
+
+    Args:
+        model: the network; it is not changed.
+        layers: the modules: names as of ``model.named_modules()``, classes, or several of these; None takes all modules
+            that have no modules in them. The network itself goes by the name of its class.
+
+    Raises:
+        FieldTypeError: if a name or a class is not in the network; it lists what is.
+    """
+
+    def __init__(self, model: nn.Module, layers: Layers | None = None) -> None:
+        self.wanted = find_layers(model, layers)
+        self.modules = {module: name for name, module in named_modules(model)}
+        self.taps: list[Tap] = []
+        self._handles: list[RemovableHandle] = []
+        self._last: FieldType | None = None
+
+    def __enter__(self) -> Self:
+        self.taps = []
+        self._last = None
+        self._handles = [module.register_forward_hook(self._listen) for module in self.modules]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _listen(self, module: nn.Module, _: Any, output: Any) -> None:
+        if not isinstance(output, Tensor):
+            return
+        known = getattr(module, "out_type", None)
+        self._last = known if isinstance(known, FieldType) else _kept(self._last, output)
+        name = self.modules[module]
+        if name in self.wanted:
+            calls = 1 + sum(tap.name.partition("#")[0] == name for tap in self.taps)
+            self.taps.append(Tap(name if calls == 1 else f"{name}#{calls}", output, self._last))
+
+
+def _kept(last: FieldType | None, output: Tensor) -> FieldType | None:
+    """Return the type of what came before, if an output may be of it."""
+    return last if last is not None and output.dim() > 3 and output.shape[1:-2] == last.shape else None
+
+
+def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the modules of a network with their names there; the network itself goes by that of its class.
+
+    What is wrapped around it, to run it on several devices or compiled, has no part in the names.
+    """
+    for name, module in model.named_modules():
+        parts = name.split(".")
+        while parts[0] in WRAPPERS:
+            parts = parts[1:] or [""]
+        yield ".".join(parts) or type(module).__name__, module
+
+
+def find_layers(model: nn.Module, layers: Layers | None) -> dict[str, nn.Module]:
+    """Return the modules of a network that are meant, by their names, in its order.
+
+    Args:
+        model: the network.
+        layers: as of ``Taps``.
+
+    Raises:
+        FieldTypeError: if a name or a class is not in the network.
+    """
+    modules = dict(named_modules(model))
+    if layers is None:
+        return {name: module for name, module in modules.items() if not any(module.children())}
+    wanted = [layers] if isinstance(layers, str | type) else list(layers)
+    found: set[str] = set()
+    for which in wanted:
+        same = [name for name, module in modules.items() if is_meant(which, name, module)]
+        if not same:
+            known = ", ".join(modules) if isinstance(which, str) else _classes(modules)
+            raise FieldTypeError(f"layers: {type(model).__name__} has no {which!r}; it has {known}")
+        found.update(same)
+    return {name: module for name, module in modules.items() if name in found}
+
+
+def is_meant(which: Which, name: str, module: nn.Module) -> bool:
+    """Tell whether a name or a class means a module."""
+    return name == which if isinstance(which, str) else isinstance(module, which)
+
+
+def _classes(modules: Mapping[str, nn.Module]) -> str:
+    return ", ".join(sorted({type(module).__name__ for module in modules.values()}))
