@@ -1,6 +1,7 @@
 """Listening to the feature maps inside a network while it runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -9,6 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from equiconv.errors import FieldTypeError
 from equiconv.groups import FieldType
+from equiconv.layers.layer import FieldLayer
 
 __all__ = ["Layers", "Tap", "Taps", "find_layers"]
 
@@ -40,8 +42,9 @@ class Taps:
 
     Args:
         model: the network; it is not changed.
-        layers: the modules: names as of ``model.named_modules()``, classes, or several of these; None takes all modules
-            that have no modules in them. The network itself goes by the name of its class.
+        layers: the modules: names as of ``model.named_modules()``, classes, or several of these; None takes all layers:
+            those of equiconv, and stock modules that have no modules in them. The network itself goes by the name of
+            its class.
 
     Raises:
         FieldTypeError: if a name or a class is not in the network; it lists what is.
@@ -49,7 +52,7 @@ class Taps:
 
     def __init__(self, model: nn.Module, layers: Layers | None = None) -> None:
         self.wanted = find_layers(model, layers)
-        self.modules = {module: name for name, module in named_modules(model)}
+        self.heard = {**find_layers(model, None), **self.wanted}
         self.taps: list[Tap] = []
         self._handles: list[RemovableHandle] = []
         self._last: FieldType | None = None
@@ -57,7 +60,9 @@ class Taps:
     def __enter__(self) -> Self:
         self.taps = []
         self._last = None
-        self._handles = [module.register_forward_hook(self._listen) for module in self.modules]
+        self._handles = [
+            module.register_forward_hook(partial(self._listen, name)) for name, module in self.heard.items()
+        ]
         return self
 
     def __exit__(
@@ -66,12 +71,11 @@ class Taps:
         for handle in self._handles:
             handle.remove()
 
-    def _listen(self, module: nn.Module, _: Any, output: Any) -> None:
+    def _listen(self, name: str, module: nn.Module, _: Any, output: Any) -> None:
         if not isinstance(output, Tensor):
             return
         known = getattr(module, "out_type", None)
         self._last = known if isinstance(known, FieldType) else _kept(self._last, output)
-        name = self.modules[module]
         if name in self.wanted:
             calls = 1 + sum(tap.name.partition("#")[0] == name for tap in self.taps)
             self.taps.append(Tap(name if calls == 1 else f"{name}#{calls}", output, self._last))
@@ -94,6 +98,15 @@ def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         yield ".".join(parts) or type(module).__name__, module
 
 
+def _single_layers(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers in a network, and nothing that is inside of them."""
+    if isinstance(module, FieldLayer) or not any(module.children()):
+        yield module
+        return
+    for part in module.children():
+        yield from _single_layers(part)
+
+
 def find_layers(model: nn.Module, layers: Layers | None) -> dict[str, nn.Module]:
     """Return the modules of a network that are meant, by their names, in its order.
 
@@ -106,7 +119,8 @@ def find_layers(model: nn.Module, layers: Layers | None) -> dict[str, nn.Module]
     """
     modules = dict(named_modules(model))
     if layers is None:
-        return {name: module for name, module in modules.items() if not any(module.children())}
+        single = set(_single_layers(model))
+        return {name: module for name, module in modules.items() if module in single}
     wanted = [layers] if isinstance(layers, str | type) else list(layers)
     found: set[str] = set()
     for which in wanted:
