@@ -3,35 +3,17 @@
 import io
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib as mpl
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.data.moves import CONDITIONS
 from benchmarks.summary import Row
+from equiconv.viz.curves import band, legend
+from equiconv.viz.style import COLORS, DASHES, INK, MARKERS, STYLE, series
 
 __all__ = ["BANDS", "COLORS", "DASHES", "INK", "MARKERS", "PLOTS", "STYLE", "band", "draw", "legend", "series", "svg"]
 
-INK = "#102030"  # a color of its own, so that a page can put its text color in its place
-COLORS = ("#8c8c8c", "#3b82d6", "#12a594", "#d97706", "#d6489a", "#8b5cf6", "#e5484d", "#65a30d", "#a16207", "#0891b2")
-MARKERS = "osD^vPX<>h"
-DASHES = ("-", "--", ":", "-.")  # a new one when all colors are taken
-STYLE: Any = {
-    "svg.fonttype": "path",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "axes.titlesize": 10,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
 BANDS = "Bands: standard deviation over the seeds."
 PLOTS = {  # the title and how to read it
     "accuracy_rotation": ("Accuracy against the angle by which the test images are turned (degrees)", BANDS),
@@ -90,25 +72,6 @@ def _costs(rows: Sequence[Row]) -> Figure:
         figure.supylabel("test error (%)", fontsize=10, color=INK)
         legend(figure, panels[0, 0])
     return figure
-
-
-def series(index: int, label: str) -> dict[str, Any]:
-    """Return color, marker and label of a series, as arguments of matplotlib."""
-    return {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)], "label": label}
-
-
-def band(axes: Axes, index: int, label: str, x: ArrayLike, seeds: NDArray[np.float64], markersize: float = 3) -> None:
-    """Draw the mean over the seeds ``(seeds, points)``, and a band of their standard deviation."""
-    mean, std = seeds.mean(0), seeds.std(0, ddof=1) if len(seeds) > 1 else np.zeros(seeds.shape[1])
-    style = series(index, label) | {"linestyle": DASHES[index // len(COLORS) % len(DASHES)]}
-    axes.plot(x, mean, linewidth=1.5, markersize=markersize, **style)
-    axes.fill_between(x, mean - std, mean + std, color=style["color"], alpha=0.12, linewidth=0)
-
-
-def legend(figure: Figure, axes: Axes) -> None:
-    """Put the legend of some axes above a figure."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(3, len(labels)), frameon=False, fontsize=9)
 
 
 def svg(figure: Figure, name: str) -> str:

@@ -55,7 +55,7 @@ doctest_default_flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 # The build reads nothing from the network, so there is no inventory to find the names of other projects in.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(torch|np|numpy|collections|contextlib|abc|enum|pathlib|typing)\..*"),
+    (r"py:.*", r"(torch|np|numpy|matplotlib|collections|contextlib|abc|enum|pathlib|typing)\..*"),
     (r"py:.*", r"(Tensor|NDArray|Callable|Iterable|Iterator|Sequence|Any|ABC|Ints|Floats|optional)"),
 ]
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -12,11 +13,15 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
+from scipy.ndimage import gaussian_filter, rotate
 from torch import Tensor
 
-from equiconv.bases import Pixels
-from equiconv.groups import P4, Cyclic, HueShift
+from equiconv import viz
+from equiconv.bases import Derivatives, Pixels
+from equiconv.groups import O2, P4, Cyclic, HueShift, Trivial
 from equiconv.layers import GroupConv2d
+from equiconv.models import CNN
+from equiconv.testing import equivariance_profile
 
 GRAY, INK, PAPER = "#8a8a8a", "#2b2b2b", "#ffffff"
 STYLE = {
@@ -49,34 +54,9 @@ def bird(size: int = 41) -> Tensor:
     return torch.tensor(image, dtype=torch.float32)
 
 
-def show(ax: Axes, image: Tensor, title: str = "") -> None:
-    """Draw an RGB image (3, h, w) or a feature map (h, w), without ticks."""
-    if image.dim() == 3:
-        ax.imshow(image.clamp(0, 1).movedim(0, -1).numpy(), interpolation="nearest")
-    else:
-        limit = float(image.abs().max())
-        ax.imshow(image.numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
-    ax.set(xticks=[], yticks=[])
-    ax.set_title(title, pad=3)
-
-
-def name(g: int) -> str:
-    """Return the name of an element of ``HueShift(3) * P4()``."""
-    hue, turn = divmod(g, 4)
-    return f"element {g}\nhue {120 * hue}°, turn {90 * turn}°"
-
-
 def orbit() -> Figure:
     """The twelve images that HueShift(3) * P4() makes of one."""
-    group, image = HueShift(3) * P4(), bird()
-    figure, axes = plt.subplots(3, 4, figsize=(6.4, 5.0), layout="constrained")
-    for g, ax in enumerate(axes.flat):
-        show(ax, group.transform_image(image, g))
-    for column, ax in enumerate(axes[0]):
-        ax.set_title(f"turn {90 * column}°")
-    for row, ax in enumerate(axes[:, 0]):
-        ax.set_ylabel(f"hue {120 * row}°")
-    return figure
+    return viz.orbit(HueShift(3) * P4(), bird())
 
 
 def edge_kernel(size: int = 7) -> Tensor:
@@ -88,38 +68,64 @@ def edge_kernel(size: int = 7) -> Tensor:
 
 def law() -> Figure:
     """An image and its regular features; the moved image and its features, moved in the same way."""
-    group, image, g = HueShift(3) * P4(), bird(), 5
-    lift = GroupConv2d(group.image, 1 * group.regular, 7, padding=3, bias=False)
+    group = HueShift(3) * P4()
+    lift = GroupConv2d(group.image, 1 * group.regular, 7, padding=3, padding_mode="replicate", bias=False)
     lift.weight.data = edge_kernel()
-    figure = plt.figure(figsize=(7.4, 6.6))
-    for row, (x, what, marked) in enumerate([(image, "x", 0), (group.transform_image(image, g), "g·x", g)]):
-        top = 0.95 - 0.5 * row
-        show(figure.add_axes((0.01, top - 0.42, 0.37, 0.42)), x, what)
-        features = lift((x - 0.97)[None])[0, 0].detach()  # (g, h, w)
-        figure.text(0.71, top + 0.012, f"conv({what})", ha="center")
-        for h in range(group.order):
-            i, j = divmod(h, 4)
-            ax = figure.add_axes((0.43 + 0.1425 * j, top - 0.135 - 0.1425 * i, 0.136, 0.135))
-            show(ax, features[h])
-            ax.text(0.04, 0.94, str(h), transform=ax.transAxes, va="top", color=GRAY, fontsize=8)
-            if h == marked:
-                for spine in ax.spines.values():
-                    spine.set(color="#e8820c", linewidth=2.2)
-    return figure
+    return viz.fields(lift, bird(), 5)
 
 
 def kernels() -> Figure:
     """A kernel of a lifting layer, moved by every element."""
     group = HueShift(3) * P4()
     torch.manual_seed(2)
-    lift = GroupConv2d(group.image, 1 * group.regular, 5)
-    bank = lift.kernel().detach()  # (g, 3, 5, 5)
-    bank = 0.5 + 0.5 * bank / bank.abs().max()
-    figure, axes = plt.subplots(2, 6, figsize=(7.6, 2.9), layout="constrained")
-    for g, ax in enumerate(axes.flat):
-        show(ax, bank[g], name(g))
-        ax.title.set_fontsize(8)
-    return figure
+    return viz.kernels(GroupConv2d(group.image, 1 * group.regular, 5))
+
+
+def gradient() -> Figure:
+    """A gray image and its gradient, and both turned by an angle off the grid."""
+    group = O2(1)
+    basis = partial(Derivatives, max_order=1, smoothing=1.2)
+    layer = GroupConv2d(group.trivial, 1 * group.vector, 7, padding=3, bias=False, basis=basis)
+    layer.weight.data.fill_(1.0)
+    return viz.fields(layer, 0.97 - bird().mean(0, keepdim=True), 12)
+
+
+def profiles() -> Iterator[tuple[str, Figure]]:
+    """The error of every layer of a network on HueShift(3) * P4(), and of an ordinary one."""
+    group = HueShift(3) * P4()
+    images = smooth_noise(4, 20, 3).double()
+    for title, on, width in (("profile", group, 4), ("profile_ordinary", Trivial(), 14)):
+        torch.manual_seed(0)
+        network = CNN(on, width, kernel_sizes=(3, 3, 3, 3, 4)).double()
+        yield title, viz.profile(equivariance_profile(network, group, images))
+
+
+def recognized() -> Figure:
+    """How many turned images of noise are told by their nearest logits: networks of random weights."""
+    groups = {"Trivial()": Trivial(), "P4()": P4(), "Cyclic(8)": Cyclic(8)}
+    degrees = range(0, 360, 15)
+    images = [turned(smooth_noise(50, 20), angle) for angle in degrees]
+    found: dict[str, list[list[float]]] = {name: [] for name in groups}
+    for seed, (title, group) in product(range(3), groups.items()):
+        torch.manual_seed(seed)
+        network = CNN(group, 6, in_channels=1, kernel_sizes=(5, 5, 4))
+        with torch.no_grad():
+            logits = torch.stack([network(moved) for moved in images])  # (angles, images, classes)
+        nearest = torch.cdist(logits, logits[:1]).argmin(2)  # (angles, images)
+        found[title].append((nearest == torch.arange(50)).double().mean(1).tolist())
+    return viz.wheel(found, degrees)
+
+
+def smooth_noise(count: int, size: int = 28, channels: int = 1) -> Tensor:
+    """Return images (count, channels, size, size) of noise without sharp edges, black outside of a disk."""
+    noise = np.random.default_rng(0).standard_normal((count, channels, size, size))
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    return torch.tensor(gaussian_filter(noise, 2.0, axes=(-2, -1)) * np.exp(-3 * (x**2 + y**2)) * 10).float()
+
+
+def turned(images: Tensor, degrees: float) -> Tensor:
+    """Return images turned counter-clockwise."""
+    return torch.tensor(rotate(images.numpy(), degrees, axes=(-1, -2), reshape=False, order=3))
 
 
 def matrices() -> Figure:
@@ -214,8 +220,9 @@ def pipeline() -> Figure:
 
 def drawings() -> Iterator[tuple[str, Figure]]:
     """Draw all figures, with their names."""
-    for draw in (orbit, law, kernels, matrices, fields, pixels, pipeline):
+    for draw in (orbit, law, kernels, gradient, recognized, matrices, fields, pixels, pipeline):
         yield draw.__name__, draw()
+    yield from profiles()
 
 
 def main(folder: Path) -> None:

@@ -6,19 +6,18 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.data.families import FAMILIES, GRIDS, Family
 from benchmarks.pages import Plot
 from benchmarks.plots import BANDS, INK, STYLE, band, legend, svg
+from equiconv.viz import wheel
 
 __all__ = ["draw"]
 
 Results = Mapping[str, Any]
 
-RING = 72  # colors of the hue wheel
 WHEEL = "The angle is that of the move, the distance from the center the accuracy."
 HUES = "The ring shows the hue that red becomes."
 COLUMNS, PANEL = 2, 2.6  # of maps, and the inches of each
@@ -48,22 +47,8 @@ def _plot(kind: str, title: str, note: str, figure: Figure) -> Plot:
 
 
 def _wheel(results: Results, kind: str, family: Family) -> Figure:
-    figure = Figure(figsize=(5.2, 5.6), layout="constrained")
-    axes: Any = figure.subplots(subplot_kw={"projection": "polar"})
-    angles = np.radians([*family.values, family.values[0]])
-    for index, network in enumerate(results["networks"]):
-        seeds = _accuracies(network, kind)
-        band(axes, index, network["name"], angles, np.append(seeds, seeds[:, :1], 1), markersize=0)
-    if family.colors:
-        centers = np.linspace(0, 2 * math.pi, RING, endpoint=False)
-        ring = hsv_to_rgb(np.stack([centers / (2 * math.pi), np.full(RING, 0.75), np.full(RING, 0.9)], -1))
-        axes.bar(centers, 6, width=2 * math.pi / RING, bottom=103, color=ring, linewidth=0)
-    axes.set(ylim=(0, 109 if family.colors else 100), yticks=(25, 50, 75, 100))
-    axes.set_yticklabels(["", "50", "", "100 %"], fontsize=8)
-    axes.grid(alpha=0.25, color=INK)
-    axes.spines["polar"].set_visible(False)
-    legend(figure, axes)
-    return figure
+    curves = {network["name"]: _accuracies(network, kind) / 100 for network in results["networks"]}
+    return wheel(curves, family.values, hues=family.colors)
 
 
 def _line(results: Results, kind: str, family: Family) -> Figure:
