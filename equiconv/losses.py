@@ -13,6 +13,7 @@ from equiconv.groups import Cyclic, Dihedral, FieldType, Group
 from equiconv.groups.laws import Floats, Ints
 from equiconv.groups.moves import inside, on_grid
 from equiconv.groups.values import is_number
+from equiconv.layers.layer import check_flags
 from equiconv.taps import Layers, Tap, Taps, Which, is_meant, listed
 
 __all__ = ["EquivarianceLoss", "Pair", "ien_draw"]
@@ -102,6 +103,7 @@ class EquivarianceLoss:
             raise GroupError(f"EquivarianceLoss: the group is one, such as HueShift(3) * P4(); got {group!r}")
         if not is_number(beta, 0, np.inf):
             raise FieldTypeError(f"EquivarianceLoss: beta is a number, at least 0; got {beta!r}")
+        check_flags("EquivarianceLoss", normalized=normalized)
         if interpolation not in INTERPOLATIONS:
             raise FieldTypeError(f'EquivarianceLoss: interpolation is "bicubic" or "nearest"; got {interpolation!r}')
         self.group, self.layers, self.beta = group, listed(layers), beta
@@ -190,7 +192,12 @@ class EquivarianceLoss:
         return _on(self.group, tap.field_type, tap.name), value
 
     def __repr__(self) -> str:
-        return f"EquivarianceLoss({self.group!r}, {self.layers!r}, {self.beta})"
+        layers = [which if isinstance(which, str) else which.__name__ for which in self.layers]
+        carried = {which if isinstance(which, str) else which.__name__: what for which, what in self.carried.items()}
+        return (
+            f"EquivarianceLoss({self.group!r}, {layers}, {self.beta}, carried={carried}, normalized={self.normalized}, "
+            f"draw={self.probabilities.tolist()}, interpolation={self.interpolation!r})"
+        )
 
 
 def ien_draw(group: Group) -> Floats:
