@@ -8,6 +8,8 @@ from torch import nn
 
 from benchmarks.groups import parse_groups
 from benchmarks.networks import BASES
+from benchmarks.studies.implicit import Taught
+from benchmarks.studies.made import made
 from equiconv import EquiconvError
 from equiconv.init import delta_orthogonal_, he_normal_
 from equiconv.models import create
@@ -33,6 +35,8 @@ class Row:
         init: how its kernels are drawn, ``"delta-orthogonal"`` or ``"he-normal"``, if it has ``initialize``; None takes
             what the layers do by themselves.
         recipe: what differs from the recipe of the study.
+        implicit: the equivariance that a loss teaches it, the arguments of ``benchmarks.studies.implicit.Taught``; none
+            if it only classifies.
         augment: the augmentations, as of ``benchmarks.data.augment.augmentation``; those of the study if there are
             none.
         normalize: names of normalizations, as of ``benchmarks.data.normalize``; those of the study if there are none.
@@ -49,6 +53,7 @@ class Row:
     model: str = "cnn"
     init: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    implicit: Mapping[str, Any] = field(default_factory=dict, compare=False)
     augment: Mapping[str, float] = field(default_factory=dict, compare=False)
     normalize: tuple[str, ...] = ()
     data: str | None = None
@@ -65,7 +70,7 @@ class Row:
     @property
     def key(self) -> object:
         """What determines the network and its training."""
-        changes = [sorted(each.items()) for each in (self.options, self.recipe, self.augment)]
+        changes = [sorted(each.items()) for each in (self.options, self.recipe, self.implicit, self.augment)]
         return self.model, self.init, self.group, *changes, self.normalize, self.data, self.samples
 
     def network(self, channels: int, classes: int) -> nn.Module:
@@ -84,12 +89,23 @@ class Row:
         net = create(self.model, group, **options)
         return net if self.init is None else _initialized(net, self.init)
 
+    @property
+    def taught(self) -> Taught | None:
+        """What a loss teaches it; None if it only classifies."""
+        return made(Taught, "implicit", self.implicit) if self.implicit else None
+
+    @property
+    def copies(self) -> int:
+        """How often an image goes through the network in a step: twice if a loss compares it with a moved one."""
+        return 2 if self.implicit else 1
+
     def check(self) -> None:
         """Raise EquiconvError if its kernels are made or drawn in a way that has no such name."""
         if "basis" in self.options:
             _named("basis", self.options["basis"], BASES)
         if self.init is not None:
             _named("init", self.init, INITIALIZATIONS)
+        _ = self.taught
 
     def varied(self, what: str, value: float, data: str | None = None) -> "Row":
         """Return a point of a sweep.

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equiconv.errors import ShapeError
-from equiconv.groups.laws import Floats
+from equiconv.groups.laws import Floats, Ints
 
 Bools = NDArray[np.bool_]
 
@@ -76,15 +76,28 @@ def move_colors(x: Tensor, matrix: Floats) -> Tensor:
     return torch.einsum("ij,...jhw->...ihw" if color.dim() == 2 else "bij,b...jhw->b...ihw", color, x)
 
 
-def _permute(x: Tensor, matrices: Floats) -> Tensor:
-    height, width = x.shape[-2:]
+def pixel_sources(matrices: Floats, height: int, width: int) -> Ints:
+    """Return from which pixel each pixel comes when images move by matrices that keep the grid, ``(B, H*W)``.
+
+    Args:
+        matrices: of the moves, ``(B, 2, 2)``.
+        height: rows of the image.
+        width: columns of the image, as many if a matrix exchanges rows and columns.
+    """
     if height != width and matrices[:, 0, 1].any():
         raise ShapeError(f"quarter turns of some images of a batch need square images; these are {height}x{width}")
-    pixels = torch.arange(height * width).view(height, width)
     kinds, which = np.unique(matrices, axis=0, return_inverse=True)
-    sources = torch.stack([move_plane(pixels, kind).flatten() for kind in kinds])[which.ravel()]  # (b, h*w)
-    flat = x.reshape(len(x), -1, height * width)  # (b, c, h*w)
-    return flat.gather(-1, sources.to(x.device)[:, None].expand_as(flat)).view(x.shape)
+    pixels = torch.arange(height * width).view(height, width)
+    return np.stack([move_plane(pixels, kind).flatten().numpy() for kind in kinds])[which.ravel()]
+
+
+def take(x: Tensor, sources: Ints) -> Tensor:
+    """Return the entries of ``x`` (B, n, K) at the places ``(B, K)`` along the last axis."""
+    return x.gather(-1, torch.from_numpy(sources).to(x.device)[:, None].expand_as(x))
+
+
+def _permute(x: Tensor, matrices: Floats) -> Tensor:
+    return take(x.flatten(1, -3).flatten(-2), pixel_sources(matrices, *x.shape[-2:])).view(x.shape)
 
 
 def _sources(matrices: Floats, height: int, width: int) -> Floats:

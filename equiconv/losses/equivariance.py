@@ -1,4 +1,4 @@
-"""Implicit equivariance: a loss that teaches any network to be equivariant, under any group."""
+"""The loss of implicit equivariance."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from equiconv.errors import FieldTypeError, GroupError, ShapeError
 from equiconv.groups import Cyclic, Dihedral, FieldType, Group
 from equiconv.groups.laws import Floats, Ints
-from equiconv.groups.moves import inside, on_grid
 from equiconv.groups.values import is_number
 from equiconv.layers.layer import check_flags
+from equiconv.losses.distance import mean_within, permuted_distance, relative, spread
 from equiconv.taps import Layers, Tap, Taps, Which, is_meant, listed
 
 __all__ = ["EquivarianceLoss", "Pair", "ien_draw"]
@@ -21,7 +21,6 @@ __all__ = ["EquivarianceLoss", "Pair", "ien_draw"]
 Carried = FieldType | Callable[[Tensor], Tensor]
 
 INTERPOLATIONS = ("bicubic", "nearest")
-MARGIN = 1.0  # pixels: bicubic interpolation that much within a map uses nothing from outside
 
 
 class Pair(NamedTuple):
@@ -52,9 +51,9 @@ class EquivarianceLoss:
 
     Equivariance:
         The loss is 0 for maps that move as they should: exactly, up to rounding, for elements that keep the pixel grid,
-        and for shifts of the hue. Other angles are interpolated; only that part of a map is compared which stays within
-        the square, and the map of the image as it is goes the way there and back, so that what interpolation takes away
-        is missing on both sides.
+        and for shifts of the hue. Other angles are interpolated, the map of an image as its image: there ``f(g x)`` is
+        compared with ``g f(x)``, and only where that comes from within the map, so that a network which keeps the
+        pixels as they are has no loss either. A map without such a part, of two rows or columns, has none.
 
     Args:
         group: the group, finite, or continuous: then its elements are those in its tables.
@@ -162,19 +161,22 @@ class EquivarianceLoss:
         field_type, value = self._typed(tap)
         if len(value) != 2 * len(elements):
             raise ShapeError(f"{tap.name}: a map of {len(value)} images; the loss ran {2 * len(elements)}")
-        still, moved = value.split(len(elements))
-        plane = self.group.plane[elements]
-        exact = self.interpolation == "nearest" or bool(on_grid(plane).all())
-        back = self.group.inverse[elements]
-        moved = self._moved(field_type, moved, back)
-        if exact:
-            error = nn.functional.mse_loss(moved, still)
+        fields = field_type.fields(value)  # (2b, n, d, h, w)
+        places = field_type.sources(self.group.inverse[elements], *fields.shape[-2:])
+        if places is None:
+            error, variance, square = self._interpolated(field_type, value, elements), *spread(fields)
         else:
-            error = _within((moved - self._moved(field_type, self._moved(field_type, still, elements), back)), plane)
-        return _relative(error, value) if self.normalized else error
+            error, variance, square = permuted_distance(fields.flatten(-2), places)
+        return relative(error, variance, square) if self.normalized else error
 
-    def _moved(self, field_type: FieldType, x: Tensor, elements: Ints) -> Tensor:
-        return field_type.transform_each(x, elements, interpolation=self.interpolation)
+    def _interpolated(self, field_type: FieldType, value: Tensor, elements: Ints) -> Tensor:
+        """Return the mean squared difference of maps that are moved by more than permuting their entries."""
+        still, moved = value.chunk(2)
+        if self.interpolation == "nearest":
+            back = field_type.transform_each(moved, self.group.inverse[elements], interpolation="nearest")
+            return nn.functional.mse_loss(back, still)
+        there = field_type.transform_each(still, elements)
+        return mean_within(moved - there, self.group.plane[elements])
 
     def _typed(self, tap: Tap) -> tuple[FieldType, Tensor]:
         """Return what a map is asked to carry, and the map as a tensor of that type, in single precision at least."""
@@ -273,21 +275,3 @@ def _invariants(group: Group, name: str, x: Tensor) -> tuple[FieldType, Tensor]:
             "(B, C); say what it carries, such as carried=16 * group.regular"
         )
     return x.shape[1] * group.trivial, x if x.dim() == 4 else x[..., None, None]
-
-
-def _within(difference: Tensor, plane: Floats) -> Tensor:
-    """Return the mean square of a difference (B, n, d, H, W) or (B, C, H, W) where the maps stay within the square."""
-    valid = torch.from_numpy(inside(plane, difference.shape[-2], difference.shape[-1], MARGIN)).to(
-        difference
-    )  # (b, h, w)
-    squares = difference.square().flatten(1, -3).sum(1)  # (b, h, w)
-    channels = difference[0, ..., 0, 0].numel()
-    return (squares * valid).sum() / (channels * valid.sum()).clamp(min=1)
-
-
-def _relative(error: Tensor, value: Tensor) -> Tensor:
-    """Return a mean squared error over the variance of the channels; 1 if they do not vary."""
-    variance, mean = torch.var_mean(value, (0, -2, -1), correction=0)
-    limits = torch.finfo(value.dtype)
-    floor = (limits.eps * (variance + mean.square()).mean() + limits.tiny**0.5).detach()  # of what rounding leaves
-    return (error + floor) / (variance.mean() + floor)
