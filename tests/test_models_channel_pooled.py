@@ -1,17 +1,20 @@
 """Ordinary networks whose channels are pooled: what is published of them, and what a loss can listen to."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from samples import check_copies
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from equiconv.errors import FieldTypeError, ShapeError
-from equiconv.models import ChannelPooledCNN, ChannelPooledResNet18, ChannelPooledVGG
+from equiconv.models import ChannelPooledCNN, ChannelPooledResNet18, ChannelPooledVGG, create
 from equiconv.taps import Taps
 
+PAGE = Path(__file__).parent.parent / "docs" / "models.md"
 CNN, VGG, RESNET = ChannelPooledCNN, ChannelPooledVGG, ChannelPooledResNet18
 CHANNELS = {CNN: 1, VGG: 3, RESNET: 3}
 CLASSES = {CNN: 10, VGG: 100, RESNET: 100}
@@ -196,3 +199,29 @@ def test_only_the_first_network_is_drawn_by_rules_of_its_own():
 def test_mistakes_are_told(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+NAMES = {"cnn-basic": CNN, "resnet18-ien": RESNET, "vgg": VGG}
+MODES = ["R4", "R8", "R4-2-1", "R8-4-2", "R8-4-2-1"]
+
+
+def multiplications(net, kind):
+    image = torch.empty(1, CHANNELS[kind], SIZES[kind], SIZES[kind], device="meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net.eval()(image)
+    return counter.get_total_flops() / 2e6
+
+
+def lines():
+    for name, kind in NAMES.items():
+        for mode, orders in zip(MODES, ORDERS, strict=True):
+            net = on_meta(create, name, orders=orders)
+            width = next(module.out_channels for module in net.modules() if isinstance(module, nn.Conv2d))
+            published = f"{PUBLISHED[kind, orders]:,}" if (kind, orders) in PUBLISHED else ""
+            counts = f"{parameters(net):,} | {published} | {multiplications(net, kind):,.1f}"
+            yield f'| {mode} | `create("{name}", orders={orders})` | {width} | {counts} |'
+
+
+def test_the_page_of_the_models_has_these_networks():
+    rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| R")]
+    assert rows == list(lines())

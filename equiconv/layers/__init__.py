@@ -1,4 +1,4 @@
-"""Layers: modules with a field type in and a field type out."""
+"""Layers: modules with a field type in and a field type out; and one for the channels of ordinary networks."""
 
 from equiconv.layers.activation import Pointwise, VectorFieldActivation
 from equiconv.layers.branches import Branches
