@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from equiconv.errors import FieldTypeError, ShapeError
-from equiconv.layers import ChannelMaxPool
+from equiconv.groups import P4
+from equiconv.layers import ChannelMaxPool, GroupPool
 
 PUBLISHED = {(4, 2, 1): (8, 2, 1), (8, 4, 2): (8, 2, 1), (8, 4, 2, 1): (32, 8, 2, 1)}
 MADE = [  # orders, ratio, the least number of channels
@@ -75,6 +76,12 @@ def test_pooled_channels_move_only_with_the_plane():
     assert torch.equal(pool(turned), torch.rot90(pool(x), 1, (-2, -1)))
     other = torch.cat([roll(fours, 8), roll(twos, 2), ones], 1)
     assert not torch.equal(pool(other), torch.rot90(pool(x), 1, (-2, -1)))
+
+
+def test_of_flattened_regular_fields_it_is_the_group_pooling():
+    fields = 3 * P4().regular
+    x = torch.randn(2, *fields.shape, 5, 5)
+    assert torch.equal(ChannelMaxPool(4)(x.flatten(1, 2)), GroupPool(fields)(x))
 
 
 def roll(x, order):

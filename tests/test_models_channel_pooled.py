@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from equiconv.errors import FieldTypeError, ShapeError
+from equiconv.groups import P4, Trivial
+from equiconv.losses import EquivarianceLoss
 from equiconv.models import ChannelPooledCNN, ChannelPooledResNet18, ChannelPooledVGG, create
 from equiconv.taps import Taps
 
@@ -117,13 +119,16 @@ def test_no_map_is_changed_in_place(kind):
     assert changed_in_place(broken, x)
 
 
-def test_all_maps_that_are_listened_to_lead_gradients_back():
-    for kind in MAPS:
-        net = kind(4, 8)
-        with Taps(net, net.taps) as taps:
-            net(torch.randn(2, CHANNELS[kind], 24, 24))
-        sum(net.pool(tap.value).square().mean() for tap in taps.taps).backward()
-        assert all(parameter.grad is not None for parameter in net.features.parameters())
+@pytest.mark.parametrize("kind", MAPS)
+def test_a_loss_sees_all_maps_through_the_pooling(kind):
+    net, x = kind(4, 8), torch.randn(2, CHANNELS[kind], 25, 25)
+    _, penalty, errors = EquivarianceLoss(P4(), net.taps, carried=net.pool, normalized=False)(net, x)
+    assert list(errors) == list(net.taps)
+    assert all(error > 0 for error in errors.values())
+    penalty.backward()
+    assert all(parameter.grad is not None for parameter in net.features.parameters())
+    assert all(parameter.grad is None for parameter in net.head.parameters())
+    assert EquivarianceLoss(Trivial(), net.taps, carried=net.pool, normalized=False)(net.eval(), x).penalty < 1e-10
 
 
 def test_the_layers_of_the_stacks():
