@@ -23,7 +23,11 @@ def columns(results: Results) -> list[Column]:
     rows = results["rows"]
     return [
         Column("network", "The name of the row.", lambda row: row["name"]),
-        Column("group", "The symmetry of the network; of a hybrid, that of each part.", lambda row: row["group"]),
+        Column(
+            "group",
+            "The symmetry of the network; of a hybrid, that of each part; of a network of ordinary layers, none.",
+            lambda row: row["group"],
+        ),
         *_varied(results["sweep"], rows),
         Column(
             f"{results['part']} error (%)",

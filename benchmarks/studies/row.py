@@ -10,14 +10,16 @@ from benchmarks.groups import parse_groups
 from benchmarks.networks import BASES
 from benchmarks.studies.implicit import Taught
 from benchmarks.studies.made import made
-from equiconv import EquiconvError
+from equiconv import EquiconvError, Group
 from equiconv.init import delta_orthogonal_, he_normal_
 from equiconv.models import create
+from equiconv.models.registry import check_group
 
-__all__ = ["Row", "Sweep"]
+__all__ = ["NO_GROUP", "Row", "Sweep"]
 
 T = TypeVar("T")
 
+NO_GROUP = "none"  # what tables show of an ordinary network
 SAMPLES = "samples"
 INITIALIZATIONS = {"delta-orthogonal": delta_orthogonal_, "he-normal": he_normal_}
 
@@ -28,7 +30,8 @@ class Row:
 
     Args:
         name: what the table calls it.
-        group: the group, such as ``"HueShift(3)*P4"``; or several, one for each part of a hybrid.
+        group: the group, such as ``"HueShift(3)*P4"``; or several, one for each part of a hybrid; None for an ordinary
+            network that has none.
         options: those of ``equiconv.models.create``, besides the numbers of channels and classes; ``basis`` may be a
             name in ``benchmarks.networks.BASES``.
         model: the name of the network, one of ``equiconv.models.list_models()``.
@@ -48,7 +51,7 @@ class Row:
     """
 
     name: str
-    group: str | tuple[str, ...]
+    group: str | tuple[str, ...] | None = None
     options: Mapping[str, Any] = field(default_factory=dict, compare=False)
     model: str = "cnn"
     init: str | None = None
@@ -65,7 +68,7 @@ class Row:
     @property
     def groups(self) -> str:
         """The groups as the table shows them."""
-        return self.group if isinstance(self.group, str) else ", ".join(self.group)
+        return self.group if isinstance(self.group, str) else ", ".join(self.group or [NO_GROUP])
 
     @property
     def key(self) -> object:
@@ -80,13 +83,10 @@ class Row:
             channels: those of the images.
             classes: the number of classes.
         """
-        names = (self.group,) if isinstance(self.group, str) else self.group
-        groups = [parse_groups(name)[0].group for name in names]
-        group = groups[0] if isinstance(self.group, str) else groups
         options = {**self.options, "in_channels": channels, "classes": classes}
         if "basis" in options:
             options["basis"] = _named("basis", options["basis"], BASES)
-        net = create(self.model, group, **options)
+        net = create(self.model, _parsed(self.group), **options)
         return net if self.init is None else _initialized(net, self.init)
 
     @property
@@ -100,7 +100,8 @@ class Row:
         return 2 if self.implicit else 1
 
     def check(self) -> None:
-        """Raise EquiconvError if its kernels are made or drawn in a way that has no such name."""
+        """Raise EquiconvError if there is no such network, or no such way to make or to draw its kernels."""
+        check_group(self.model, self.group)
         if "basis" in self.options:
             _named("basis", self.options["basis"], BASES)
         if self.init is not None:
@@ -163,6 +164,13 @@ class Sweep:
             for name, values in self.values.items()
             for value in values
         )
+
+
+def _parsed(group: str | tuple[str, ...] | None) -> Group | list[Group] | None:
+    """Return what is written as text."""
+    if group is None:
+        return None
+    return parse_groups(group)[0].group if isinstance(group, str) else [parse_groups(name)[0].group for name in group]
 
 
 def _initialized(net: Any, init: str) -> nn.Module:
