@@ -6,5 +6,14 @@ Images are moved by ``rot90``, ``flip``, a rotation of the colors by SciPy, and 
 from equiconv.testing.equivariance import assert_equivariant, equivariance_error
 from equiconv.testing.laws import assert_group_laws
 from equiconv.testing.moves import move_image
+from equiconv.testing.profile import Profile, Sweep, equivariance_profile
 
-__all__ = ["assert_equivariant", "assert_group_laws", "equivariance_error", "move_image"]
+__all__ = [
+    "Profile",
+    "Sweep",
+    "assert_equivariant",
+    "assert_group_laws",
+    "equivariance_error",
+    "equivariance_profile",
+    "move_image",
+]

@@ -120,7 +120,7 @@ def _errors(
     group = source.group
     mover = move or (lambda x, g: move_image(group, x, g))
     run = copy.deepcopy(module).to(dtype) if isinstance(module, nn.Module) else module
-    device = _device(module)
+    device = device_of(module)
     generator = torch.Generator().manual_seed(seed)
     fields = torch.randn(2, source.n, source.fiber, *size, generator=generator, dtype=torch.float64)
 
@@ -128,7 +128,7 @@ def _errors(
         fields = torch.from_numpy(ndimage.gaussian_filter(fields.numpy(), BLUR, axes=(-2, -1)))
 
     def output(g: int) -> Tensor:
-        x = _moved(source, fields, g, mover).to(dtype)
+        x = moved_fields(source, fields, g, mover).to(dtype)
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(seed)
             return run(source.like(x).to(device)).cpu().double()
@@ -137,7 +137,8 @@ def _errors(
     return [_difference(output(g), still, target, g, mover) for g in range(group.order)]
 
 
-def _device(module: object) -> torch.device:
+def device_of(module: object) -> torch.device:
+    """Return where a module is: the device of its first parameter or buffer."""
     held = [*module.parameters(), *module.buffers()] if isinstance(module, nn.Module) else []
     return held[0].device if held else torch.device("cpu")
 
@@ -162,7 +163,7 @@ def _types(
         ) from None
 
 
-def _moved(field_type: FieldType, fields: Tensor, g: int, mover: Move) -> Tensor:
+def moved_fields(field_type: FieldType, fields: Tensor, g: int, mover: Move) -> Tensor:
     """Return fields (b, n, d, h, w) moved by g: images by the mover, others by rho(g) and their pixels by the mover."""
     if field_type.representation == field_type.group.image:
         return mover(fields, g)
@@ -173,25 +174,44 @@ def _moved(field_type: FieldType, fields: Tensor, g: int, mover: Move) -> Tensor
 
 def _difference(moved: Tensor, still: Tensor, target: FieldType, g: int, mover: Move) -> float:
     """Return the relative distance of ``moved`` from ``still`` moved by g."""
-    if not (moved.isfinite().all() and still.isfinite().all()):
-        return math.nan
-    norm = float(still.norm())
-    spread = float((still - still.flatten()[0]).norm())
-    variation = float((still - still.roll(1, 0)).norm())  # between the two inputs: what a bias adds does not count
-    if norm == 0 or spread <= 1e-9 * norm or variation <= 1e-9 * norm:
-        return math.inf
+    if (nothing := unmeasured(moved, still)) is not None:
+        return nothing
     if still.dim() == 2:
-        return float((moved - still).norm()) / variation
-    expected = _moved(target, target.fields(still), g, mover)  # (b, n, d, h, w)
+        return distance(moved, still)
+    expected = moved_fields(target, target.fields(still), g, mover)  # (b, n, d, h, w)
     found = target.fields(moved)
     if found.shape != expected.shape:
         raise AssertionError(
             f"not equivariant under element {g}: shape {tuple(found.shape)}, not {tuple(expected.shape)}"
         )
-    disk = 1.0 if target.group.keeps_grid else _disk(*expected.shape[-2:])
-    return float(((found - expected) * disk).norm() / ((expected - expected.roll(1, 0)) * disk).norm())
+    return distance(found, expected, None if target.group.keeps_grid else disk(*expected.shape[-2:]))
 
 
-def _disk(height: int, width: int) -> Tensor:
-    y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
-    return ((x**2 + y**2) <= 0.8).double()
+def unmeasured(moved: Tensor, still: Tensor) -> float | None:
+    """Return NaN or infinity if two outputs tell nothing of equivariance, as ``equivariance_error`` says; else None."""
+    if not (moved.isfinite().all() and still.isfinite().all()):
+        return math.nan
+    norm = float(still.norm())
+    spread = float((still - still.flatten()[0]).norm())
+    variation = float((still - still.roll(1, 0)).norm())  # between the two inputs: what a bias adds does not count
+    return math.inf if norm == 0 or spread <= 1e-9 * norm or variation <= 1e-9 * norm else None
+
+
+def distance(found: Tensor, expected: Tensor, weights: Tensor | None = None) -> float:
+    """Return the distance of two outputs, relative to that between the outputs for different inputs.
+
+    Args:
+        found: what came, ``(b, ...)``.
+        expected: what it should be.
+        weights: of the pixels; None counts all alike.
+    """
+    scale = 1.0 if weights is None else weights
+    return float(((found - expected) * scale).norm() / ((expected - expected.roll(1, 0)) * scale).norm())
+
+
+def disk(height: int, width: int) -> Tensor:
+    """Return 1 for the pixels that stay within an image when it is turned, else 0; 1 for all if it is that small."""
+    side = max(min(height, width) - 1, 1)
+    y, x = (torch.arange(1 - size, size, 2) / side for size in (height, width))
+    inside = y[:, None] ** 2 + x**2 <= 0.8
+    return (inside if inside.any() else torch.ones_like(inside)).double()

@@ -50,24 +50,28 @@ def move_image(group: Group, x: Tensor, g: int) -> Tensor:
         case Cyclic() | Dihedral() | SO2() | O2():
             steps = group.steps if isinstance(group, (SO2, O2)) else group.n
             flipped, turns = divmod(g, steps)
-            turned = _turned(x, 360 * turns / steps)
-            return turned.flip(-2) if flipped else turned
+            y = turned(x, 360 * turns / steps)
+            return y.flip(-2) if flipped else y
         case Flip():
-            return _turned(x.flip(-2), math.degrees(2 * group.axis)) if g else x
+            return turned(x.flip(-2), math.degrees(2 * group.axis)) if g else x
         case HueShift():
-            return _hue_shifted(x, 2 * math.pi * g / group.n)
+            return hue_shifted(x, 2 * math.pi * g / group.n)
     raise GroupError(f"it is not known how {group!r} should move an image: pass move=, a function of (image, element)")
 
 
-def _turned(x: Tensor, degrees: float) -> Tensor:
+def turned(x: Tensor, degrees: float) -> Tensor:
+    """Turn images ``(..., H, W)`` counter-clockwise about their center; angles off the grid are interpolated."""
     quarters = degrees / 90
+    if x.shape[-2:] == (1, 1):
+        return x
     if abs(quarters - round(quarters)) < 1e-9:
         return torch.rot90(x, round(quarters), (-2, -1))
-    turned = ndimage.rotate(x.numpy(), degrees, axes=(-1, -2), reshape=False, order=3)
-    return torch.from_numpy(np.ascontiguousarray(turned)).to(x.dtype)
+    y = ndimage.rotate(x.numpy(), degrees, axes=(-1, -2), reshape=False, order=3)
+    return torch.from_numpy(np.ascontiguousarray(y)).to(x.dtype)
 
 
-def _hue_shifted(x: Tensor, angle: float) -> Tensor:
+def hue_shifted(x: Tensor, angle: float) -> Tensor:
+    """Turn the colors of RGB images ``(..., 3, H, W)`` about the gray axis, from red to green; angle in radians."""
     if x.shape[-3] != 3:
         return x
     matrix = Rotation.from_rotvec(angle * np.ones(3) / math.sqrt(3)).as_matrix()

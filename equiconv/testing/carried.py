@@ -1,0 +1,141 @@
+"""What the maps of a network are made of: how a group would move them."""
+
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from itertools import combinations
+from operator import mul
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from equiconv.errors import FieldTypeError, GroupError, ShapeError
+from equiconv.groups import FieldType, Group, Representation
+from equiconv.groups.field_type import as_type
+from equiconv.groups.laws import Ints
+from equiconv.taps import Tap, Which, is_meant
+
+Carried = FieldType | Representation | nn.Module
+
+
+class Map:
+    """Know what the outputs of a layer are made of: fields of ``kind``.
+
+    ``elements[g]`` is the element of the group of ``kind`` that moves the fields as g does; -1 if it is not known.
+
+    Args:
+        tap: an output.
+        said: what the caller says of it: a type, or a module that is applied first; None takes the type of the tap.
+        group: the group whose elements are asked for.
+
+    Raises:
+        ShapeError: if the output is neither maps nor vectors.
+        FieldTypeError: if the caller's type does not fit.
+    """
+
+    def __init__(self, tap: Tap, said: FieldType | nn.Module | None, group: Group) -> None:
+        self.name, self.first = tap.name, said if isinstance(said, nn.Module) else None
+        maps = self._maps(tap.value)
+        kind = tap.field_type if said is None else getattr(said, "out_type", said)
+        found = None
+        if isinstance(kind, FieldType) and kind.channels == maps.shape[1]:
+            found = type_on(kind, group) or type_within(kind, group)
+        if found is None and isinstance(said, FieldType):
+            raise FieldTypeError(
+                f"carried: {tap.name} returns {tuple(tap.value.shape)}, expected to be fields of {group!r}, of a group "
+                f"that holds it or factors of it, or of a subgroup; got {said!r}"
+            )
+        self.kind, self.elements = found or (maps.shape[1] * group.trivial, np.arange(group.order))
+
+    def is_changed(self, elements: NDArray[np.bool_]) -> bool:
+        """Tell whether some of the elements, given by a mask ``(order,)``, are known to change the fields."""
+        known = self.elements[elements & (self.elements >= 0)]
+        return not np.allclose(self.kind.representation.rho[known], np.eye(self.kind.fiber))
+
+    def read(self, value: Tensor) -> Tensor:
+        """Return an output as fields ``(b, n, d, h, w)`` on the CPU; vectors have one pixel."""
+        return self._maps(value).unflatten(1, (self.kind.n, self.kind.fiber))
+
+    def _maps(self, value: Tensor) -> Tensor:
+        with torch.no_grad():
+            value = value if self.first is None else self.first(value)
+        if value.dim() < 2 or value.dim() == 3:
+            raise ShapeError(
+                f"{self.name} returns {tuple(value.shape)}; expected maps (B, ..., H, W) or vectors (B, C): name the "
+                "layers to be measured, or say in carried= what makes maps of this"
+            )
+        return (value[:, :, None, None] if value.dim() == 2 else value.flatten(1, -3)).cpu()  # (b, c, h, w)
+
+
+def by_name(carried: Mapping[Which, Carried], wanted: Mapping[str, nn.Module]) -> dict[str, FieldType | nn.Module]:
+    """Return what layers carry, by their names.
+
+    Args:
+        carried: what is said, by name or class; a name goes before a class.
+        wanted: the layers by their names.
+
+    Raises:
+        FieldTypeError: if a name or class is none of the layers, or what is said of it is neither type nor module.
+    """
+    found: dict[str, FieldType | nn.Module] = {}
+    for which in sorted(carried, key=lambda which: isinstance(which, str)):
+        names = [name for name, module in wanted.items() if is_meant(which, name, module)]
+        if not names:
+            raise FieldTypeError(f"carried: {which!r} is none of the layers measured: {', '.join(wanted)}")
+        value = carried[which]
+        found |= dict.fromkeys(names, value if isinstance(value, nn.Module) else as_type(value))
+    return found
+
+
+def type_on(kind: FieldType, group: Group) -> tuple[FieldType, Ints] | None:
+    """Return a type as one of the group, on as many of its factors as the type knows; the others change nothing.
+
+    Args:
+        kind: a type on this group, on one that holds it, or on one that holds some of its factors.
+        group: the group.
+
+    Returns:
+        The type and the elements of its group that move it as those of ``group`` do; None if no factor is known to.
+    """
+    if kind.group == group:
+        return kind, np.arange(group.order)
+    for places in _subsets(len(group.factors)):
+        part = reduce(mul, [group.factors[place] for place in places])
+        try:
+            known = kind.restrict(part)
+        except GroupError:
+            continue
+        return known if part == group else _extended(known, group, places), np.arange(group.order)
+    return None
+
+
+def type_within(kind: FieldType, group: Group) -> tuple[FieldType, Ints] | None:
+    """Return a type on a subgroup, with -1 for elements outside of it; None if it is not one, or fields stay.
+
+    Args:
+        kind: a type on any group.
+        group: the group.
+    """
+    try:
+        part = group.subgroup(kind.group)
+    except GroupError:
+        return None
+    if np.allclose(kind.representation.rho, np.eye(kind.fiber)):
+        return None
+    elements = np.full(group.order, -1)
+    elements[list(part.elements)] = np.arange(part.order)
+    return kind, elements
+
+
+def _subsets(count: int) -> Iterator[tuple[int, ...]]:
+    for size in range(count, 0, -1):
+        yield from combinations(range(count), size)
+
+
+def _extended(kind: FieldType, group: Group, places: tuple[int, ...]) -> FieldType:
+    """Return the type for a product, of which only the factors at some places act on it."""
+    orders = [factor.order for factor in group.factors]
+    parts = np.unravel_index(np.arange(group.order), orders)
+    elements = np.ravel_multi_index([parts[place] for place in places], [orders[place] for place in places])
+    return FieldType(Representation(group, kind.representation.rho[elements], flat=kind.flat), kind.n)
