@@ -1,5 +1,6 @@
 """One run of a study: a network is trained with one seed, and tested once."""
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -121,10 +122,14 @@ def _watched(net: nn.Module, prepare: nn.Module, own: Supply, watched: Watched, 
     return {f"{ERROR}{name}": error for name, error in watched.errors(net, prepare(float_batch(images))).items()}
 
 
-def _by_layer(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
-    """Return what was measured of each layer after each epoch."""
+def _by_layer(history: Sequence[Mapping[str, float]]) -> dict[str, list[float | None]]:
+    """Return what was measured of each layer after each epoch; None where nothing could be."""
     names = [name for name in history[-1] if name.startswith(ERROR)] if history else []
-    return {name.removeprefix(ERROR): [epoch[name] for epoch in history] for name in names}
+    values = {name: [epoch[name] for epoch in history] for name in names}
+    return {
+        name.removeprefix(ERROR): [value if math.isfinite(value) else None for value in errors]
+        for name, errors in values.items()
+    }
 
 
 def _trained(cell: StudyCell, net: nn.Module, prepare: nn.Module, own: Supply, study: Study) -> TrainedNetwork:

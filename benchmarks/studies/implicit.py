@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from benchmarks.groups import parse_groups
 from benchmarks.training import Implicit, Objective
-from equiconv import EquiconvError, Group, layers
+from equiconv import EquiconvError, Group, Trivial, layers
 from equiconv.layers import ChannelMaxPool
 from equiconv.losses import EquivarianceLoss, ien_draw
 from equiconv.taps import Which
@@ -81,8 +80,10 @@ class Taught:
 
     def _carried(self, net: nn.Module) -> Callable[[Tensor], Tensor] | None:
         if self.orders:
-            return nn.Sequential(nn.Flatten(1, -3), ChannelMaxPool(self.orders))
-        return largest_entries if self.pooled else getattr(net, "pool", None) if not self.layers else None
+            return _pooled_channels(self.orders)
+        if self.pooled:
+            return largest_entries
+        return getattr(net, "pool", None) if not self.layers else None
 
     def _draw(self, group: Group) -> Any:
         return {"uniform": lambda _: None, "others": _others, "ien": ien_draw}[self.draw](group)
@@ -95,6 +96,8 @@ class Watched:
     Args:
         group: the group.
         images: the number of test images, the first ones.
+        layers: as of ``Taught``; none takes the ``taps`` of the network, or else all layers.
+        orders: of a ``ChannelMaxPool`` in front of the comparison, for networks on ``Trivial``.
 
     Raises:
         EquiconvError: if there is no such group, or there are not two images.
@@ -102,6 +105,8 @@ class Watched:
 
     group: str
     images: int = 32
+    layers: tuple[str, ...] = ()
+    orders: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         parse_groups(self.group)
@@ -116,9 +121,19 @@ class Watched:
             images: as the network takes them.
         """
         group = parse_groups(self.group)[0].group
-        with torch.no_grad():
-            found = equivariance_profile(net, group, images, angles=(), hues=())
+        names = self.layers or getattr(net, "taps", None)
+        which = None if names is None else [_layer(name) for name in names]
+        pool = getattr(net, "pool", None) if not self.layers else None
+        if self.orders and getattr(net, "in_type", 1 * group.trivial).group == Trivial():
+            pool = _pooled_channels(self.orders)
+        carried: Any = None if pool is None else {nn.Module: pool}
+        found = equivariance_profile(net, group, images, layers=which, carried=carried, angles=(), hues=())
         return dict(zip(found.layers, found.elements[:, 1:].mean(1).tolist(), strict=True))
+
+
+def _pooled_channels(orders: tuple[int, ...]) -> nn.Module:
+    """Return what pools the channels of a map (B, C, H, W), or of one of single entries (B, C, 1, H, W)."""
+    return nn.Sequential(nn.Flatten(1, -3), ChannelMaxPool(orders))
 
 
 def largest_entries(x: Tensor) -> Tensor:
