@@ -72,7 +72,8 @@ def _network(row: Row) -> str:
     drawn = {"init": row["init"]} if row.get("init") else {}
     told = _entries({**row["options"], **drawn})
     where = "" if row["group"] == NO_GROUP else f" on {row['group']}"
-    return f"{row['model']}{where}" + (f"; {told}" if told else "")
+    taught = f"; taught {_entries(row['implicit'])}" if row.get("implicit") else ""
+    return f"{row['model']}{where}" + (f"; {told}" if told else "") + taught
 
 
 def _shown(results: Results) -> str:

@@ -20,7 +20,7 @@ __all__ = ["EquivarianceLoss", "Pair", "ien_draw"]
 
 Carried = FieldType | Callable[[Tensor], Tensor]
 
-INTERPOLATIONS = ("bicubic", "nearest")
+INTERPOLATIONS = ("bicubic", "bilinear", "nearest")
 
 
 class Pair(NamedTuple):
@@ -67,8 +67,8 @@ class EquivarianceLoss:
             squared error, as published.
         draw: the probabilities of the elements, or numbers in proportion to these, shape ``(order,)``; None draws all
             alike. ``[0, 1, 1, 1]`` leaves out the identity, ``ien_draw(group)`` is as published.
-        interpolation: of angles off the grid, ``"bicubic"``; or ``"nearest"``, as published: zeros from outside count,
-            and the map of the image as it is stays, so that the loss has a floor.
+        interpolation: of angles off the grid, ``"bicubic"``; ``"bilinear"``, which takes less time; or ``"nearest"``, as
+            published: maps are pulled back, zeros from outside count, and the loss has a floor.
 
     Raises:
         GroupError: if the group is none, or the draw has not a number for each element.
@@ -104,7 +104,8 @@ class EquivarianceLoss:
             raise FieldTypeError(f"EquivarianceLoss: beta is a number, at least 0; got {beta!r}")
         check_flags("EquivarianceLoss", normalized=normalized)
         if interpolation not in INTERPOLATIONS:
-            raise FieldTypeError(f'EquivarianceLoss: interpolation is "bicubic" or "nearest"; got {interpolation!r}')
+            known = ", ".join(map(repr, INTERPOLATIONS))
+            raise FieldTypeError(f"EquivarianceLoss: interpolation is one of {known}; got {interpolation!r}")
         self.group, self.layers, self.beta = group, listed(layers), beta
         self.carried = _by_layer(carried)
         self.normalized, self.interpolation = normalized, interpolation
@@ -175,7 +176,7 @@ class EquivarianceLoss:
         if self.interpolation == "nearest":
             back = field_type.transform_each(moved, self.group.inverse[elements], interpolation="nearest")
             return nn.functional.mse_loss(back, still)
-        there = field_type.transform_each(still, elements)
+        there = field_type.transform_each(still, elements, interpolation=self.interpolation)
         return mean_within(moved - there, self.group.plane[elements])
 
     def _typed(self, tap: Tap) -> tuple[FieldType, Tensor]:
