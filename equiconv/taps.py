@@ -12,7 +12,7 @@ from equiconv.errors import FieldTypeError
 from equiconv.groups import FieldType
 from equiconv.layers.layer import FieldLayer
 
-__all__ = ["Layers", "Tap", "Taps", "find_layers"]
+__all__ = ["Layers", "Tap", "Taps", "Which", "find_layers", "is_meant", "listed"]
 
 Which = str | type[nn.Module]
 Layers = Which | Sequence[Which]
@@ -27,11 +27,13 @@ class Tap(NamedTuple):
         name: that of the module; a second call of it ends on ``#2``.
         value: the tensor.
         field_type: what it is made of, if the module or one before it says so; else None.
+        module: the module.
     """
 
     name: str
     value: Tensor
     field_type: FieldType | None
+    module: nn.Module
 
 
 class Taps:
@@ -71,6 +73,11 @@ class Taps:
         for handle in self._handles:
             handle.remove()
 
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """The modules that were to be listened to and did not run, or returned no tensor."""
+        return tuple(name for name in self.wanted if all(tap.name != name for tap in self.taps))
+
     def _listen(self, name: str, module: nn.Module, _: Any, output: Any) -> None:
         if not isinstance(output, Tensor):
             return
@@ -78,7 +85,7 @@ class Taps:
         self._last = known if isinstance(known, FieldType) else _kept(self._last, output)
         if name in self.wanted:
             calls = 1 + sum(tap.name.partition("#")[0] == name for tap in self.taps)
-            self.taps.append(Tap(name if calls == 1 else f"{name}#{calls}", output, self._last))
+            self.taps.append(Tap(name if calls == 1 else f"{name}#{calls}", output, self._last, module))
 
 
 def _kept(last: FieldType | None, output: Tensor) -> FieldType | None:
@@ -121,15 +128,22 @@ def find_layers(model: nn.Module, layers: Layers | None) -> dict[str, nn.Module]
     if layers is None:
         single = set(_single_layers(model))
         return {name: module for name, module in modules.items() if module in single}
-    wanted = [layers] if isinstance(layers, str | type) else list(layers)
     found: set[str] = set()
-    for which in wanted:
+    for which in listed(layers):
         same = [name for name, module in modules.items() if is_meant(which, name, module)]
         if not same:
             known = ", ".join(modules) if isinstance(which, str) else _classes(modules)
             raise FieldTypeError(f"layers: {type(model).__name__} has no {which!r}; it has {known}")
         found.update(same)
     return {name: module for name, module in modules.items() if name in found}
+
+
+def listed(layers: Layers) -> tuple[Which, ...]:
+    """Return names and classes as a tuple, or raise FieldTypeError if there is anything else."""
+    wanted = (layers,) if isinstance(layers, str | type) else tuple(layers)
+    if not wanted or any(not isinstance(which, str | type) for which in wanted):
+        raise FieldTypeError(f"layers are names or classes of modules, at least one; got {layers!r}")
+    return wanted
 
 
 def is_meant(which: Which, name: str, module: nn.Module) -> bool:

@@ -9,6 +9,9 @@ from equiconv.models import (
     CNN,
     RESNET50,
     Architecture,
+    ChannelPooledCNN,
+    ChannelPooledResNet18,
+    ChannelPooledVGG,
     ResNet,
     SteerableCNN,
     WideResNet,
@@ -68,6 +71,18 @@ def test_widths_keep_the_parameters():
         (lambda: create("resnet18", P4(), width=8), EquiconvError, "options of 'resnet18' are .*widths.*; got width"),
         (lambda: create("cnn", P4(), stem="large"), EquiconvError, "options of 'cnn' are width, .*; got stem"),
         (lambda: create("cnn", P4()), EquiconvError, "'cnn' needs width"),
+        (lambda: create("cnn", width=8), EquiconvError, r"'cnn' needs a group, such as P4\(\)"),
+        (
+            lambda: create("vgg", P4(), orders=4),
+            EquiconvError,
+            "'vgg' is an ordinary network, .*: leave it out; got Cyc",
+        ),
+        (lambda: create("vgg"), EquiconvError, "'vgg' needs orders; pass them by name"),
+        (
+            lambda: create("vgg", orders=4, basis="auto"),
+            EquiconvError,
+            "options of 'vgg' are orders, width, .*; got basis",
+        ),
         (lambda: create("resnet18", P4(), architecture=18, stem="large"), FieldTypeError, "got 18"),
     ],
 )
@@ -77,15 +92,24 @@ def test_mistakes_are_told(make, error, message):
 
 
 KINDS = {"cnn": CNN, "steerable": SteerableCNN, "resnet": ResNet, "wide": WideResNet}
+ORDINARY = {"cnn-basic": ChannelPooledCNN, "vgg": ChannelPooledVGG, "resnet18-ien": ChannelPooledResNet18}
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", [name for name in list_models() if name not in ORDINARY])
 def test_networks_by_name(name):
     options = {"width": 8} if name == "cnn" else {}
     with torch.device("meta"):
         net = create(name, P4(), classes=7, **options)
     assert isinstance(net, next(kind for prefix, kind in KINDS.items() if name.startswith(prefix)))
     assert net.out_type == 7 * P4().trivial
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_networks_by_name(name):
+    net = create(name, orders=(4, 2, 1), width=22, classes=7)
+    assert type(net) is ORDINARY[name]
+    assert net.pool.orders == (4, 2, 1)
+    assert [module for module in net.modules() if isinstance(module, torch.nn.Linear)][-1].out_features == 7
 
 
 def test_options_by_name():

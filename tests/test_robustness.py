@@ -46,6 +46,15 @@ def test_a_network_comes_back_from_its_file(tmp_path):
     assert [path.name for path in (tmp_path / "networks").iterdir()] == ["net.pt"]
 
 
+def test_an_ordinary_network_comes_back_too(tmp_path):
+    row = Row("ordinary", None, {"orders": (4, 2, 1), "width": 22}, "cnn-basic")
+    made = network(row=row, net=row.network(3, 10))
+    made.save(tmp_path / "net.pt")
+    found, x = TrainedNetwork.load(tmp_path / "net.pt"), torch.rand(4, 3, 28, 28)
+    assert torch.equal(found.model(x), made.model(x))
+    assert (found.row, found.row.groups) == (row, "none")
+
+
 def test_its_precision_comes_back(tmp_path):
     made = network()
     made.net.double()

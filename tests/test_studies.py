@@ -137,6 +137,8 @@ HEAD += "[[row]]\nname = 'a'\ngroup = 'P4'\n"
         ("[[row]]\nname = 'a'\nwidths = 1", "broken, row: unknown widths; known: name, group"),
         ("[recipe]\nepochs = 0", "epochs is an integer, at least 1; got 0"),
         ("title = 'a'\n[recipe]\nepochs = 1", "broken: .*missing"),
+        (HEAD.replace("group = 'P4'", ""), r"broken, row a: 'cnn' needs a group, such as P4\(\)"),
+        (f"{HEAD}model = 'vgg'", "broken, row a: 'vgg' is an ordinary network, .*; got 'P4'"),
         (f"{HEAD}init = 'he'", "broken, row a: init is one of delta-orthogonal, he-normal; got 'he'"),
         (f"{HEAD}options = {{basis = 'rings'}}", "broken, row a: basis is one of auto, .*; got 'rings'"),
     ],

@@ -137,6 +137,15 @@ def test_how_it_was_measured(tmp_path):
     assert "that of the first 1,000." in page(tmp_path, changed(TABLE, curve_images=1000)).text
 
 
+def test_an_ordinary_network_is_on_no_group(tmp_path):
+    ordinary = row("ordinary", 1, 2.0, model="vgg", group="none", options={"orders": [4, 2, 1]})
+    found = page(tmp_path, results([ordinary, row("other", 1, 1.0)]))
+    assert found.column("group")["ordinary"] == ("none", None)
+    assert "vgg; orders 4 2 1" in found.text
+    assert "vgg on" not in found.text
+    assert "cnn on P4" in found.text
+
+
 def test_names_cannot_be_taken_for_html(tmp_path):
     name = "<script>alert('a & b')</script>"
     content = results([row(name, 1, 2.0, group="<b>P4</b>"), row("other", 1, 1.0)], title="<i>title</i>")

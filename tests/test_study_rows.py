@@ -12,10 +12,11 @@ from torch import nn
 from benchmarks.networks import BASES
 from benchmarks.studies import Row, Study
 from benchmarks.studies.row import INITIALIZATIONS
-from benchmarks.studies.table import costs
+from benchmarks.studies.table import costs, summarize
 from benchmarks.training import Recipe
 from equiconv import EquiconvError, GroupConv2d
 from equiconv.bases import Harmonics, Pixels
+from equiconv.models import ChannelPooledCNN
 
 SMALL = {"depth": 10, "widen": 0.4}
 
@@ -126,3 +127,49 @@ def test_a_network_that_cannot_be_drawn_so_is_told():
         Row("a", "P4M", SMALL, "wide-resnet16-8", "zero").network(3, 10)
     with pytest.raises(EquiconvError, match="init is for networks that have initialize; CNN has not"):
         Row("a", "P4", {"width": 2}, init="he-normal").network(3, 10)
+
+
+ORDINARY = Row("a", options={"orders": (4, 2, 1), "width": 22}, model="cnn-basic")
+
+
+def test_a_row_may_have_no_group():
+    net = ORDINARY.network(3, 5)
+    assert isinstance(net, ChannelPooledCNN)
+    assert net(torch.rand(2, 3, 28, 28)).shape == (2, 5)
+    assert ORDINARY.groups == "none"
+    assert Row("a", ("P4", "Trivial"), {"width": 2}).groups == "P4, Trivial"
+    ORDINARY.check()
+    wider = replace(ORDINARY, options={"orders": 4, "width": 24})
+    assert str(wider.key) != str(ORDINARY.key) == str(replace(ORDINARY, name="b").key)
+    with pytest.raises(EquiconvError, match="init is for networks that have initialize; ChannelPooledCNN has not"):
+        replace(ORDINARY, init="he-normal").network(3, 5)
+
+
+def test_an_ordinary_network_costs_what_its_convolutions_do():
+    study = Study("s", "s", "digits", 28, 1, 1, Recipe(1), (ORDINARY,))
+    found, net = costs(ORDINARY, study, 10), ORDINARY.network(1, 10)
+    widths = (22, 33, 44, 44, 66, 88)
+    pixels = (24 * 24, 24 * 24, 12 * 12, 12 * 12, 6 * 6, 2 * 2)
+    sides = (7, 5, 5, 5, 5, 5)
+    work = zip((1, *widths), widths, pixels, sides, strict=False)
+    expected = sum(before * after * area * side**2 for before, after, area, side in work)
+    assert found["macs"] == expected + 32 * 128 + 128 * 10
+    assert found["parameters"] == sum(parameter.numel() for parameter in net.parameters())
+    assert found["peak_memory"] > 4 * found["parameters"]
+    row = summarize(ORDINARY, study, [], found)
+    assert (row["model"], row["group"]) == ("cnn-basic", "none")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (Row("a", "P4", {"orders": 4}, "vgg"), "'vgg' is an ordinary network, without a group: leave it out; got 'P4'"),
+        (Row("a", None, {"width": 2}), "'cnn' needs a group"),
+        (Row("a", "P4", model="vgg16"), "the networks are cnn, .*; got 'vgg16'"),
+    ],
+)
+def test_rows_say_a_group_where_the_network_has_one(row, message):
+    with pytest.raises(EquiconvError, match=message):
+        row.check()
+    with pytest.raises(EquiconvError):
+        row.network(3, 10)

@@ -1,5 +1,7 @@
 """Recipes: what they refuse, and their schedules."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -60,6 +62,54 @@ def test_the_cycle():
     assert found[10] == pytest.approx((5e-3 + 1e-5) / 2)
     assert found[50] == pytest.approx((5e-3 + 1e-5) / 2)
     assert found[80:] == pytest.approx([1e-5] * 20)
+
+
+IEN = {"weight_decay": 1e-7, "learning_rate": 5e-3, "schedule": "cycle", "every": 70, "lowest": 1e-5}
+
+
+def published_cycle(length, low=1e-5, high=5e-3):
+    """Return the learning rate of each step as it is published of implicit equivariance."""
+    rise = length // 4
+    up = [high - (high - low) / 2 * (1 + math.cos(math.pi * t / rise)) for t in range(rise + 1)]
+    down = [
+        low + (high - low) / 2 * (1 + math.cos(math.pi * (t - rise) / (length - rise))) for t in range(rise + 1, length)
+    ]
+    return up + down
+
+
+@pytest.mark.parametrize("steps", [1, 3, 10])
+def test_the_schedule_of_implicit_equivariance_is_the_published_one(steps):
+    recipe = Recipe(90, batch_size=32, **IEN)
+    found, length = rates(recipe, steps, 90 * steps), 70 * steps
+    assert found[:length] == pytest.approx(published_cycle(length), rel=1e-9)
+    rise = length // 4
+    assert found[0] == pytest.approx(1e-5)
+    assert found[rise] == max(found) == pytest.approx(5e-3)
+    last = math.pi**2 / 4 * (5e-3 - 1e-5) / (length - rise) ** 2  # of the cosine, a step before its end
+    assert found[length - 1] - 1e-5 == pytest.approx(last, rel=1e-2)
+    assert found[length:] == pytest.approx([1e-5] * 20 * steps), "published: the rate of the last step of the cycle"
+    for broken in ({"every": 60}, {"lowest": 1e-4}, {"learning_rate": 1e-3}, {"schedule": "cosine"}):
+        other = rates(Recipe(90, **IEN | broken), steps, length)
+        assert other != pytest.approx(published_cycle(length), rel=1e-9)
+
+
+def test_its_weight_decay_is_added_to_the_gradient():
+    recipe = Recipe(90, **IEN | {"weight_decay": 0.1})
+    net = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(net.weight)
+    optimizer = recipe.make_optimizer(net)
+    assert type(optimizer) is torch.optim.Adam
+    assert recipe.changed({"weight_decay": 1e-7}).make_optimizer(net).defaults["weight_decay"] == 1e-7
+    weight, seen = 1.0, [0.3, -0.2]
+    for gradient in seen:
+        net.weight.grad = torch.full((1, 1), gradient)
+        optimizer.step()
+    first = second = 0.0
+    for step, gradient in enumerate(seen, start=1):
+        whole = gradient + 0.1 * weight
+        first, second = 0.9 * first + 0.1 * whole, 0.999 * second + 0.001 * whole**2
+        weight -= 5e-3 * first / (1 - 0.9**step) / (math.sqrt(second / (1 - 0.999**step)) + 1e-8)
+    assert net.weight.item() == pytest.approx(weight, abs=1e-6)
 
 
 def test_milestones():

@@ -3,6 +3,7 @@
 from benchmarks.speed.builds import BUILDS, builds_markdown
 from benchmarks.speed.cases import LAYERS, PLANS, Case
 from benchmarks.speed.command import add_arguments, run
+from benchmarks.speed.implicit import TAUGHT, implicit_markdown
 from benchmarks.speed.layers import layers_markdown
 from benchmarks.speed.networks import NETWORKS, networks_markdown
 from benchmarks.speed.plans import plans_markdown
@@ -18,11 +19,13 @@ __all__ = [
     "NETWORKS",
     "PLANS",
     "SWEEPS",
+    "TAUGHT",
     "Case",
     "Setting",
     "add_arguments",
     "builds_markdown",
     "draw_sweeps",
+    "implicit_markdown",
     "layers_markdown",
     "networks_markdown",
     "plans_markdown",

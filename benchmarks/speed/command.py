@@ -11,6 +11,7 @@ from benchmarks.files import write_json, write_text
 from benchmarks.peers import PEERS
 from benchmarks.provenance import provenance
 from benchmarks.speed.builds import Builds
+from benchmarks.speed.implicit import ImplicitSteps
 from benchmarks.speed.layers import Layers
 from benchmarks.speed.networks import Networks
 from benchmarks.speed.plans import Plans
@@ -28,6 +29,7 @@ SECTIONS: dict[str, Section] = {
     "sweeps": Sweeps(),
     "networks": Networks(),
     "builds": Builds(),
+    "implicit": ImplicitSteps(),
     "rates": Rates(),
 }
 DEFAULT = [name for name in SECTIONS if name != "rates"]

@@ -1,28 +1,33 @@
 """One run of a study: a network is trained with one seed, and tested once."""
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from benchmarks.data import float_batch
 from benchmarks.data.augment import augmentation
 from benchmarks.networks import count_parameters
+from benchmarks.studies.implicit import Watched
 from benchmarks.studies.row import Row
 from benchmarks.studies.scores import measured, passes
 from benchmarks.studies.study import Study
 from benchmarks.studies.supply import Supply
 from benchmarks.studies.trained import TrainedNetwork
 from benchmarks.train import FORWARD_SHARE, Report, reproducible
-from benchmarks.training import CPU, Feed, Hardware, Task, fit
+from benchmarks.training import CPU, CrossEntropy, Feed, Hardware, Task, fit
 from benchmarks.training.logs import LogFolder
 
 __all__ = ["StudyCell", "Supplies", "cost", "run_cell"]
 
 Supplies = Mapping[str, Supply]
+ERROR = "equivariance error of "
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ def run_cell(
         net = row.network(study.channels, len(own.classes))
         prepare, fabric = own.normalization(study.normalize_of(row), count), hardware.fabric(recipe.precision)
         task = _task(net, own.feed(count), prepare.to(fabric.device), study, cell)
+        if study.watched is not None:
+            task = replace(task, validate=partial(_watched, net, prepare, own, study.watched))
         folder = scratch and scratch(cell)
         name = f"equiconv-{study.name}", _run_name(cell, folder)
         with logs.opened(*name) if logs and fabric.is_global_zero else nullcontext(()) as written:
@@ -103,7 +110,25 @@ def run_cell(
         "parameters": count_parameters(net),
         **found,
         "losses": [epoch["loss"] for epoch in history],
+        "penalties": [epoch["penalty"] for epoch in history if "penalty" in epoch],
+        "watched": _by_layer(history),
         "seconds": sum(epoch["seconds"] for epoch in history),
+    }
+
+
+def _watched(net: nn.Module, prepare: nn.Module, own: Supply, watched: Watched, _: nn.Module) -> dict[str, float]:
+    """Return the equivariance error of each layer of a network, which is in evaluation mode."""
+    images = next(iter(own.tests(0, 1)))[0][: watched.images].to(next(net.parameters()).device)
+    return {f"{ERROR}{name}": error for name, error in watched.errors(net, prepare(float_batch(images))).items()}
+
+
+def _by_layer(history: Sequence[Mapping[str, float]]) -> dict[str, list[float | None]]:
+    """Return what was measured of each layer after each epoch; None where nothing could be."""
+    names = [name for name in history[-1] if name.startswith(ERROR)] if history else []
+    values = {name: [epoch[name] for epoch in history] for name in names}
+    return {
+        name.removeprefix(ERROR): [value if math.isfinite(value) else None for value in errors]
+        for name, errors in values.items()
     }
 
 
@@ -127,9 +152,11 @@ def _trained(cell: StudyCell, net: nn.Module, prepare: nn.Module, own: Supply, s
 def _task(net: nn.Module, shown: Feed, prepare: nn.Module, study: Study, cell: StudyCell) -> Task:
     """Return what is trained; images are normalized before they are augmented, or after."""
     augment = augmentation(study.augment_of(cell.row))
-    if study.normalize_first:
-        return Task(net, shown, augment=nn.Sequential(prepare, augment), seed=cell.seed)
-    return Task(net, shown, augment=augment, prepare=prepare, seed=cell.seed)
+    objective = CrossEntropy() if cell.row.taught is None else cell.row.taught.objective(net)
+    task = Task(net, shown, prepare, augment, objective, seed=cell.seed)
+    return (
+        replace(task, prepare=nn.Identity(), augment=nn.Sequential(prepare, augment)) if study.normalize_first else task
+    )
 
 
 def _run_name(cell: StudyCell, folder: Path | None) -> str:

@@ -1,9 +1,11 @@
 """The columns of the table of a study, for its page."""
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.studies.answer import error_text, spoken, spread_text, value_text
+from benchmarks.studies.watched_plots import last_errors
 from benchmarks.table import Column
 from benchmarks.text import markdown as table
 from benchmarks.text import millions
@@ -23,7 +25,11 @@ def columns(results: Results) -> list[Column]:
     rows = results["rows"]
     return [
         Column("network", "The name of the row.", lambda row: row["name"]),
-        Column("group", "The symmetry of the network; of a hybrid, that of each part.", lambda row: row["group"]),
+        Column(
+            "group",
+            "The symmetry of the network; of a hybrid, that of each part; of a network of ordinary layers, none.",
+            lambda row: row["group"],
+        ),
         *_varied(results["sweep"], rows),
         Column(
             f"{results['part']} error (%)",
@@ -34,6 +40,7 @@ def columns(results: Results) -> list[Column]:
         *_published(rows, "error", "published error (%)", lambda value: f"{value:.2f}"),
         *_top5(results),
         *(_of_category(name) for name in results.get("categories", {})),
+        *_equivariance(results),
         Column("seeds", "Trained networks whose error is known.", lambda row: str(row["seeds"])),
         Column("parameters", "Trainable parameters.", lambda row: f"{row['parameters']:,}"),
         *_published(rows, "parameters", "published parameters", lambda value: f"{value:,.0f}"),
@@ -44,6 +51,7 @@ def columns(results: Results) -> list[Column]:
             lambda row: millions(row["macs"]),
         ),
         *_published(rows, "macs", "published MACs", millions),
+        *_training(rows),
         Column(
             "memory at batch 2",
             "Peak memory of a training step with two images: parameters, activations and gradients that are alive at "
@@ -79,6 +87,33 @@ def _top5(results: Results) -> list[Column]:
         return []
     meaning = f"Share of the {results['part']} images whose class is not among the five that come first."
     return [Column("top-5 error (%)", meaning, lambda row: spread_text(row["error_top5"], row["std_top5"]))]
+
+
+def _equivariance(results: Results) -> list[Column]:
+    """Return the column of the equivariance of the last layer, if it was watched."""
+    if not results.get("watched"):
+        return []
+
+    def cell(row: Row) -> str:
+        errors = last_errors(results, row)
+        return f"{statistics.mean(errors):.2g}" if errors else "-"
+
+    meaning = (
+        f"How far the last layer that is watched is from equivariance under {results['watched']['group']} after "
+        "training: |f(g x) - g f(x)| / |f(x) - f(x')|, mean over the elements but the identity and the seeds."
+    )
+    return [Column("equivariance error", meaning, cell)]
+
+
+def _training(rows: Sequence[Row]) -> list[Column]:
+    """Return the column of what training costs, where rows do not spend the same on an epoch."""
+    if not any(row.get("implicit") for row in rows):
+        return []
+    meaning = (
+        "Multiply-accumulate operations that all epochs spend on one training image: forward, and twice as many "
+        "backward; twice for a loss that compares it with a moved one."
+    )
+    return [Column("training MACs an image", meaning, lambda row: millions(3 * row["macs"] * row["passes"]))]
 
 
 def _of_category(name: str) -> Column:

@@ -13,6 +13,7 @@ from benchmarks.labels import label_points, scale
 from benchmarks.pages import Plot
 from benchmarks.plots import BANDS, COLORS, DASHES, INK, STYLE, legend, series, svg
 from benchmarks.studies.unseen_plots import draw_categories, draw_classes, draw_confusion, draw_curve, of_row
+from benchmarks.studies.watched_plots import draw_layers, draw_training, is_watched
 
 __all__ = ["draw"]
 
@@ -54,7 +55,21 @@ def _table(results: Results, rows: Sequence[Row]) -> list[Plot]:
         )
     losses = _losses(results, rows)
     plots.append(_plot(results, "losses", "Training loss after each epoch", "Means over the seeds.", losses))
-    return plots + _unseen(results, rows)
+    return plots + _watched(results, rows) + _unseen(results, rows)
+
+
+def _watched(results: Results, rows: Sequence[Row]) -> list[Plot]:
+    """Return the plots of the equivariance of layers, if it was measured."""
+    if not all(map(is_watched, results["cells"])):
+        return []
+    group = results["watched"]["group"]
+    return [
+        _plot(results, f"equivariance_{name}", f"Equivariance error under {group} {when}", BANDS, drawn(results, rows))
+        for name, when, drawn in (
+            ("training", "of the last layer after each epoch", draw_training),
+            ("layers", "of each layer after training", draw_layers),
+        )
+    ]
 
 
 def _unseen(results: Results, rows: Sequence[Row]) -> list[Plot]:

@@ -8,6 +8,7 @@ from benchmarks.pages import write_page
 from benchmarks.studies.answer import answer, beaten, limits, seeds_text, spoken, value_text
 from benchmarks.studies.columns import columns
 from benchmarks.studies.plots import draw
+from benchmarks.studies.row import NO_GROUP
 from benchmarks.summary import listed
 
 __all__ = ["write_report"]
@@ -70,7 +71,9 @@ def _network(row: Row) -> str:
     """Return what a row is."""
     drawn = {"init": row["init"]} if row.get("init") else {}
     told = _entries({**row["options"], **drawn})
-    return f"{row['model']} on {row['group']}" + (f"; {told}" if told else "")
+    where = "" if row["group"] == NO_GROUP else f" on {row['group']}"
+    taught = f"; taught {_entries(row['implicit'])}" if row.get("implicit") else ""
+    return f"{row['model']}{where}" + (f"; {told}" if told else "") + taught
 
 
 def _shown(results: Results) -> str:

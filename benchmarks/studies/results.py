@@ -17,8 +17,25 @@ __all__ = ["Results", "joined", "study_results"]
 
 Results = dict[str, Any]
 SAME = ("study", "sweep", "part", "data", "recipe")  # of results that can be put together
-UNTOLD = {"augment": {}, "normalize": [], "normalize_first": False, "curve_images": None}  # what older ones had
-TRAINED = ("model", "init", "group", "options", "recipe", "augment", "normalize", "data", "samples")  # what makes a row
+UNTOLD = {
+    "augment": {},
+    "normalize": [],
+    "normalize_first": False,
+    "curve_images": None,
+    "watched": None,
+}  # what older ones had
+TRAINED = (
+    "model",
+    "init",
+    "group",
+    "options",
+    "recipe",
+    "implicit",
+    "augment",
+    "normalize",
+    "data",
+    "samples",
+)  # what makes a row
 SELECTION = "none: the network after the last epoch is tested, once"
 
 
@@ -59,6 +76,7 @@ def study_results(
         "normalize_first": study.normalize_first,
         "samples": study.samples,
         "curve_images": study.curve_images,
+        "watched": study.watched and asdict(study.watched),
         "categories": _categories(study),
         "selection": SELECTION,
         "rows": _rows(study, done, len(data[0]["classes"])),

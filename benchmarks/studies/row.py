@@ -8,14 +8,18 @@ from torch import nn
 
 from benchmarks.groups import parse_groups
 from benchmarks.networks import BASES
-from equiconv import EquiconvError
+from benchmarks.studies.implicit import Taught
+from benchmarks.studies.made import made
+from equiconv import EquiconvError, Group
 from equiconv.init import delta_orthogonal_, he_normal_
 from equiconv.models import create
+from equiconv.models.registry import check_group
 
-__all__ = ["Row", "Sweep"]
+__all__ = ["NO_GROUP", "Row", "Sweep"]
 
 T = TypeVar("T")
 
+NO_GROUP = "none"  # what tables show of an ordinary network
 SAMPLES = "samples"
 INITIALIZATIONS = {"delta-orthogonal": delta_orthogonal_, "he-normal": he_normal_}
 
@@ -26,13 +30,16 @@ class Row:
 
     Args:
         name: what the table calls it.
-        group: the group, such as ``"HueShift(3)*P4"``; or several, one for each part of a hybrid.
+        group: the group, such as ``"HueShift(3)*P4"``; or several, one for each part of a hybrid; None for an ordinary
+            network that has none.
         options: those of ``equiconv.models.create``, besides the numbers of channels and classes; ``basis`` may be a
             name in ``benchmarks.networks.BASES``.
         model: the name of the network, one of ``equiconv.models.list_models()``.
         init: how its kernels are drawn, ``"delta-orthogonal"`` or ``"he-normal"``, if it has ``initialize``; None takes
             what the layers do by themselves.
         recipe: what differs from the recipe of the study.
+        implicit: the equivariance that a loss teaches it, the arguments of ``benchmarks.studies.implicit.Taught``; none
+            if it only classifies.
         augment: the augmentations, as of ``benchmarks.data.augment.augmentation``; those of the study if there are
             none.
         normalize: names of normalizations, as of ``benchmarks.data.normalize``; those of the study if there are none.
@@ -44,11 +51,12 @@ class Row:
     """
 
     name: str
-    group: str | tuple[str, ...]
+    group: str | tuple[str, ...] | None = None
     options: Mapping[str, Any] = field(default_factory=dict, compare=False)
     model: str = "cnn"
     init: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    implicit: Mapping[str, Any] = field(default_factory=dict, compare=False)
     augment: Mapping[str, float] = field(default_factory=dict, compare=False)
     normalize: tuple[str, ...] = ()
     data: str | None = None
@@ -60,12 +68,12 @@ class Row:
     @property
     def groups(self) -> str:
         """The groups as the table shows them."""
-        return self.group if isinstance(self.group, str) else ", ".join(self.group)
+        return self.group if isinstance(self.group, str) else ", ".join(self.group or [NO_GROUP])
 
     @property
     def key(self) -> object:
         """What determines the network and its training."""
-        changes = [sorted(each.items()) for each in (self.options, self.recipe, self.augment)]
+        changes = [sorted(each.items()) for each in (self.options, self.recipe, self.implicit, self.augment)]
         return self.model, self.init, self.group, *changes, self.normalize, self.data, self.samples
 
     def network(self, channels: int, classes: int) -> nn.Module:
@@ -75,21 +83,30 @@ class Row:
             channels: those of the images.
             classes: the number of classes.
         """
-        names = (self.group,) if isinstance(self.group, str) else self.group
-        groups = [parse_groups(name)[0].group for name in names]
-        group = groups[0] if isinstance(self.group, str) else groups
         options = {**self.options, "in_channels": channels, "classes": classes}
         if "basis" in options:
             options["basis"] = _named("basis", options["basis"], BASES)
-        net = create(self.model, group, **options)
+        net = create(self.model, _parsed(self.group), **options)
         return net if self.init is None else _initialized(net, self.init)
 
+    @property
+    def taught(self) -> Taught | None:
+        """What a loss teaches it; None if it only classifies."""
+        return made(Taught, "implicit", self.implicit) if self.implicit else None
+
+    @property
+    def copies(self) -> int:
+        """How often an image goes through the network in a step: twice if a loss compares it with a moved one."""
+        return 2 if self.implicit else 1
+
     def check(self) -> None:
-        """Raise EquiconvError if its kernels are made or drawn in a way that has no such name."""
+        """Raise EquiconvError if there is no such network, or no such way to make or to draw its kernels."""
+        check_group(self.model, self.group)
         if "basis" in self.options:
             _named("basis", self.options["basis"], BASES)
         if self.init is not None:
             _named("init", self.init, INITIALIZATIONS)
+        _ = self.taught
 
     def varied(self, what: str, value: float, data: str | None = None) -> "Row":
         """Return a point of a sweep.
@@ -147,6 +164,13 @@ class Sweep:
             for name, values in self.values.items()
             for value in values
         )
+
+
+def _parsed(group: str | tuple[str, ...] | None) -> Group | list[Group] | None:
+    """Return what is written as text."""
+    if group is None:
+        return None
+    return parse_groups(group)[0].group if isinstance(group, str) else [parse_groups(name)[0].group for name in group]
 
 
 def _initialized(net: Any, init: str) -> nn.Module:

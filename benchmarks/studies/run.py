@@ -220,8 +220,8 @@ def _trained(
         console: where to tell how far it is.
     """
     common = part, hashes, study.recipe, study.channels, sorted(study.augment.items()), study.normalize, study.samples
-    moves = study.curves, study.curve_images
-    store = CellStore(folder / "cells", (*common, study.normalize_first, *moves, study.reading))
+    measured = study.curves, study.curve_images, study.watched
+    store = CellStore(folder / "cells", (*common, study.normalize_first, *measured, study.reading))
     seeds = range(args.first_seed, args.first_seed + study.seeds)
     cells = [StudyCell(row, seed) for row in study.rows for seed in seeds]
     logs = LogFolder(folder / "logs", tuple(args.log))

@@ -2,13 +2,15 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from benchmarks.data.augment import augmentation
 from benchmarks.data.families import FAMILIES
 from benchmarks.data.normalize import check_names
+from benchmarks.studies.implicit import Watched
+from benchmarks.studies.made import made
 from benchmarks.studies.row import Row, Sweep
 from benchmarks.studies.streaming import Reading
 from benchmarks.studies.supply import Supply
@@ -17,11 +19,22 @@ from equiconv import EquiconvError
 
 __all__ = ["STUDIES", "Study", "load_study"]
 
-T = TypeVar("T")
 FOLDER = Path(__file__).parent
 CROP = "resized-crop"
 PIXELS = (CROP, "crop", "cutout")  # the augmentations whose values are lengths
-VARIED = ("title", "data", "image", "seeds", "samples", "augment", "normalize", "recipe", "rows", "published")
+VARIED = (
+    "title",
+    "data",
+    "image",
+    "seeds",
+    "samples",
+    "augment",
+    "normalize",
+    "recipe",
+    "rows",
+    "published",
+    "watched",
+)
 STUDIES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
@@ -52,6 +65,7 @@ class Study:
         dataset: the name of the other data set for which this is; None for that of the table.
         others: the study on other data sets, by the names that ``--dataset`` takes.
         reading: how images are read that are not held in memory.
+        watched: the equivariance that is measured layer by layer after each epoch; None measures none.
         categories: names of several classes together, and their numbers: the first and the last one of each range.
     """
 
@@ -74,6 +88,7 @@ class Study:
     sweeps: tuple[Sweep, ...] = ()
     sweep: Sweep | None = None
     reading: Reading = field(default_factory=Reading)
+    watched: Watched | None = None
     categories: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     dataset: str | None = None
     others: Mapping[str, "Study"] = field(default_factory=dict, compare=False)
@@ -205,12 +220,14 @@ def load_study(name: str) -> Study:
     entries = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     rows = _rows(f"{name}, row", entries.pop("row", []))
     lists = {key: _rows(f"{name}, rows {key}", each) for key, each in entries.pop("rows", {}).items()}
-    sweeps = tuple(_made(Sweep, f"{name}, sweep", _tuples(sweep)) for sweep in entries.pop("sweep", []))
-    recipe = _made(Recipe, f"{name}, recipe", _tuples(entries.pop("recipe", {})))
-    reading = _made(Reading, f"{name}, reading", _tuples(entries.pop("reading", {})))
+    sweeps = tuple(made(Sweep, f"{name}, sweep", _tuples(sweep)) for sweep in entries.pop("sweep", []))
+    recipe = made(Recipe, f"{name}, recipe", _tuples(entries.pop("recipe", {})))
+    reading = made(Reading, f"{name}, reading", _tuples(entries.pop("reading", {})))
+    if "watched" in entries:
+        entries["watched"] = made(Watched, f"{name}, watched", entries["watched"])
     others = entries.pop("dataset", {})
     own = {"name": name, "recipe": recipe, "rows": rows, "sweeps": sweeps, "reading": reading}
-    study = _made(Study, name, {**_tuples(entries), **own})
+    study = made(Study, name, {**_tuples(entries), **own})
     study = replace(study, others={key: _elsewhere(study, key, _tuples(each), lists) for key, each in others.items()})
     for each in (study, *study.others.values()):
         _check_study(each)
@@ -230,13 +247,15 @@ def _elsewhere(study: Study, dataset: str, entries: Mapping[str, Any], lists: Ma
     rows, published = study.rows if name is None else lists[name], own.pop("published", {})
     if unknown := [key for key in published if key not in [row.name for row in rows]]:
         raise EquiconvError(f"{where}: published numbers of {', '.join(unknown)}, of which there is no row")
+    if "watched" in own:
+        own["watched"] = made(Watched, f"{where}, watched", own["watched"])
     own["rows"] = tuple(replace(row, published=published.get(row.name, {})) for row in rows)
     own["recipe"] = study.recipe.changed(own.get("recipe", {}))
     return replace(study, dataset=dataset, sweeps=(), **own)
 
 
 def _rows(where: str, entries: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
-    return tuple(_made(Row, where, _tuples(row)) for row in entries)
+    return tuple(made(Row, where, _tuples(row)) for row in entries)
 
 
 def _check_study(study: Study) -> None:
@@ -285,14 +304,3 @@ def _tuples(entries: Any) -> Any:
     if isinstance(entries, list):
         return tuple(map(_tuples, entries))
     return None if entries == "none" else entries
-
-
-def _made(kind: type[T], where: str, entries: Mapping[str, Any]) -> T:
-    """Return a dataclass of some entries, or raise if one is unknown or missing."""
-    known = [each.name for each in fields(kind)]  # type: ignore[arg-type]
-    if unknown := [key for key in entries if key not in known]:
-        raise EquiconvError(f"{where}: unknown {', '.join(unknown)}; known: {', '.join(known)}")
-    try:
-        return kind(**entries)
-    except TypeError as error:
-        raise EquiconvError(f"{where}: {error}") from None

@@ -60,6 +60,7 @@ def summarize(
         "group": row.groups,
         "options": dict(row.options),
         "recipe": dict(row.recipe),
+        "implicit": dict(row.implicit) or None,
         "augment": dict(row.augment),
         "normalize": list(row.normalize),
         "data": study.data_of(row),
@@ -72,6 +73,7 @@ def summarize(
             for name, errors in _by_category(study, results).items()
         },
         "published": dict(row.published),
+        "passes": row.copies * study.recipe_of(row).epochs,
         **cost,
     }
 

@@ -4,18 +4,19 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from benchmarks.data import float_batch
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.feed import Feed, Share, seed_of
 from benchmarks.training.logs import Log
+from benchmarks.training.objective import CrossEntropy, Objective
 from benchmarks.training.recipe import Recipe
 from equiconv import EquiconvError
 
@@ -43,6 +44,7 @@ class Task:
         data: the training images.
         prepare: normalizes a batch in [0, 1]; whoever tests the network does the same.
         augment: changes a batch in [0, 1] before that.
+        objective: what is made small.
         validate: returns numbers about the network after an epoch, by name.
         seed: of everything that is random: order, augmentation, dropout.
     """
@@ -51,6 +53,7 @@ class Task:
     data: Feed
     prepare: Callable[[Tensor], Tensor] = _same
     augment: Callable[[Tensor], Tensor] = _same
+    objective: Objective = field(default_factory=CrossEntropy)
     validate: Callable[[nn.Module], Epoch] | None = None
     seed: int = 0
 
@@ -103,7 +106,7 @@ def fit(
         report: called with the number of images done since the last call, on all processes.
 
     Returns:
-        The numbers of each epoch: loss, learning rate, seconds, and those of ``task.validate``. The network is trained
+        The numbers of each epoch: of the objective, learning rate, seconds, those of ``task.validate``. It is trained
         in place, and the same on all processes.
 
     Raises:
@@ -136,6 +139,7 @@ def _identity(task: Task, recipe: Recipe, fabric: Fabric) -> dict[str, object]:
     """Return what determines a run, fit for a checkpoint."""
     return {
         "recipe": asdict(recipe),
+        "objective": repr(task.objective),
         "seed": task.seed,
         "data": task.data.identity,
         "processes": fabric.world_size,
@@ -177,23 +181,28 @@ def _epoch(run: _Run, task: Task, recipe: Recipe, epoch: int, report: Callable[[
     rank, world = run.fabric.global_rank, run.fabric.world_size
     torch.manual_seed(seed_of(task.seed, epoch, rank))
     run.net.train()
-    total = torch.zeros((), device=run.fabric.device)
+    totals: dict[str, Tensor] = {}
     shares = task.data.shares(recipe.batch_size, task.seed, epoch, rank=rank, world=world)
     for step, share in enumerate(shares, 1):
-        total += _step(run, task, recipe, share)
+        _add(totals, _step(run, task, recipe, share))
         report(float(share.whole))
         if step % CHECKED == 0:
-            _everywhere(run, total, epoch, recipe)
-    loss = _everywhere(run, total, epoch, recipe) / task.data.count
-    numbers = {"loss": loss, "learning_rate": rate, "seconds": time.monotonic() - started}
+            _everywhere(run, totals["loss"], epoch, recipe)
+    told = {name: _everywhere(run, total, epoch, recipe) / task.data.count for name, total in totals.items()}
+    numbers = {**told, "learning_rate": rate, "seconds": time.monotonic() - started}
     if task.validate is not None:
         run.net.eval()
         numbers |= task.validate(run.net)
     return numbers
 
 
+def _add(totals: dict[str, Tensor], told: dict[str, Tensor]) -> None:
+    for name, value in told.items():
+        totals[name] = totals[name] + value if name in totals else value
+
+
 def _everywhere(run: _Run, total: Tensor, epoch: int, recipe: Recipe) -> float:
-    """Return the sum of the losses of all processes, or raise in all of them if it is not finite."""
+    """Return the sum of what all processes tell, or raise in all of them if it is not finite."""
     everywhere: Any = run.fabric.all_reduce(total.clone(), reduce_op="sum")  # it writes to what it gets
     loss = float(everywhere)
     if not math.isfinite(loss):
@@ -204,25 +213,27 @@ def _everywhere(run: _Run, total: Tensor, epoch: int, recipe: Recipe) -> float:
     return loss
 
 
-def _step(run: _Run, task: Task, recipe: Recipe, share: Share) -> Tensor:
-    """Make one step of the optimizer; return the sum of the losses of the images that this process has seen."""
+def _step(run: _Run, task: Task, recipe: Recipe, share: Share) -> dict[str, Tensor]:
+    """Make one step of the optimizer; return what is told of it, summed over the images that this process has seen."""
     parts = min(recipe.accumulate, len(share.labels))
     split = zip(share.images.tensor_split(parts), share.labels.tensor_split(parts), strict=True)
-    total = torch.zeros((), device=run.fabric.device)
+    totals: dict[str, Tensor] = {}
     run.optimizer.zero_grad()
     for number, (images, labels) in enumerate(split, 1):
         with run.fabric.no_backward_sync(run.net, enabled=number < parts):
-            logits = run.net(_prepared(run, task, recipe, images))
-            loss = F.cross_entropy(logits, labels.to(run.fabric.device), reduction="sum")
-            run.fabric.backward(loss * run.fabric.world_size / share.whole)  # processes are averaged
-        total += loss.detach()
+            augmented = task.augment(float_batch(images.to(run.fabric.device)))
+            labels = labels.to(run.fabric.device)
+            losses = task.objective(run.net, partial(_prepared, task, recipe), augmented, labels)
+            run.fabric.backward(losses.total * run.fabric.world_size / share.whole)  # processes are averaged
+        _add(totals, losses.told)
     run.optimizer.step()
     run.schedule.step()
-    return total
+    return totals
 
 
-def _prepared(run: _Run, task: Task, recipe: Recipe, images: Tensor) -> Tensor:
-    """Return some training images as the network takes them."""
-    images = task.prepare(task.augment(float_batch(images.to(run.fabric.device))))
+def _prepared(task: Task, recipe: Recipe, images: Tensor) -> Tensor:
+    """Return some augmented images as the network takes them."""
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    return images.contiguous(memory_format=layout)  # whatever that of the data is: it changes the rounding
+    return task.prepare(images).contiguous(
+        memory_format=layout
+    )  # whatever that of the data is: it changes the rounding

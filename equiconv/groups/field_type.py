@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from equiconv.errors import FieldTypeError, ShapeError
+from equiconv.groups.batches import check_elements
 from equiconv.groups.group import Group
-from equiconv.groups.moves import move_plane
+from equiconv.groups.laws import Ints
+from equiconv.groups.moves import move_plane, move_planes, on_grid, pixel_sources, take
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import WriteOnce, enclosed, integer
 
@@ -59,6 +61,10 @@ class FieldType(WriteOnce):
         """Forget the elements outside a subgroup; tensors of this type are tensors of the result, unchanged."""
         return FieldType(self.representation.restrict(subgroup), self.n)
 
+    def under(self, group: Group) -> "FieldType":
+        """Return the type of the same tensors for another group, as ``Representation.under``."""
+        return self if group == self.group else FieldType(self.representation.under(group), self.n)
+
     def check(self, x: Tensor) -> None:
         """Raise ShapeError unless ``x`` is a tensor of this type."""
         sizes = self.shape
@@ -106,6 +112,52 @@ class FieldType(WriteOnce):
         moved = move_plane(fields, self.group.plane[g])
         rho = torch.tensor(self.representation.rho[g].tolist(), dtype=x.dtype, device=x.device)
         return self.like(torch.einsum("ij,bnjhw->bnihw", rho, moved))
+
+    def transform_each(self, x: Tensor, elements: Ints, *, interpolation: str = "bicubic") -> Tensor:
+        """Move each field of a batch by an element of its own, as ``transform`` does.
+
+        Args:
+            x: a tensor of this type; its maps are square if an element exchanges rows and columns.
+            elements: those of the group, shape ``(B,)``.
+            interpolation: of angles off the grid, ``"bicubic"``, ``"bilinear"`` or ``"nearest"``.
+
+        Returns:
+            The moved fields, of the shape of x.
+
+        Raises:
+            ShapeError: if x is not of this type, or the maps are not square and have to be.
+            GroupError: if there is not one element for each field of the batch.
+        """
+        fields, rep = self.fields(x), self.representation  # (b, n, d, h, w)
+        elements = check_elements(self.group, elements, len(x))
+        if (sources := self.sources(elements, *x.shape[-2:])) is not None:
+            return self.like(take(fields.flatten(2), sources).view(fields.shape))
+        if rep == self.group.image:
+            return self.like(self.group.transform_images(fields, elements, interpolation=interpolation))
+        moved = move_planes(fields, self.group.plane[elements], interpolation)
+        if rep.is_identity:
+            return self.like(moved)
+        rho = torch.tensor(rep.rho[elements].tolist(), dtype=x.dtype, device=x.device)
+        return self.like(torch.einsum("bij,bnjhw->bnihw", rho, moved))
+
+    def sources(self, elements: Ints, height: int, width: int) -> Ints | None:
+        """Return from which entries those of a field come when it moves; None if they are not just permuted.
+
+        Args:
+            elements: by which a batch of fields is moved, ``(B,)``.
+            height: rows of the maps.
+            width: columns of the maps.
+
+        Returns:
+            Places in the fiber and the plane of a field together, ``(B, d*H*W)``.
+        """
+        group, permutation = self.group, self.representation.permutation
+        special = self.representation == group.image and type(group).transform_image is not Group.transform_image
+        if special or permutation is None or not on_grid(group.plane[elements]).all():
+            return None
+        fibers = permutation[group.inverse[elements]]  # (b, d)
+        pixels = pixel_sources(group.plane[elements], height, width)  # (b, h*w)
+        return (fibers[:, :, None] * (height * width) + pixels[:, None]).reshape(len(pixels), -1)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FieldType):

@@ -3,16 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from equiconv.errors import GroupError, ShapeError
+from equiconv.errors import GroupError
 from equiconv.groups import irreps, laws
+from equiconv.groups.batches import acting_alike, check_elements, check_image, move_one_by_one
 from equiconv.groups.laws import Floats, Ints, frozen, snapped
-from equiconv.groups.moves import is_signed_permutation, move_plane
+from equiconv.groups.moves import is_signed_permutation, move_colors, move_plane, move_planes
 from equiconv.groups.quotient import band_limited, on_cosets
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import WriteOnce, enclosed, integer
@@ -64,8 +64,6 @@ class Group(WriteOnce, ABC):
     @abstractmethod
     def arguments(self) -> tuple[object, ...]:
         """The constructor arguments, from which repr, pickle and copies rebuild the group."""
-
-    # -- elements ---------------------------------------------------------------------------------------------------
 
     @property
     def factors(self) -> tuple["Group", ...]:
@@ -158,7 +156,7 @@ class Group(WriteOnce, ABC):
     def irrep(self, k: int) -> Representation:
         """Return the irrep number k; for ``Cyclic`` and ``HueShift`` k is the frequency.
 
-        The numbers belong to how the group was made: groups that are equal may number their irreps differently.
+        The numbers belong to how the group was made: equal groups may number their irreps differently.
 
         Raises:
             GroupError: if there is none of that number.
@@ -202,13 +200,7 @@ class Group(WriteOnce, ABC):
         Raises:
             GroupError: if no element of the group moves so, or several do.
         """
-        apart = [abs(self.plane - plane[:, None]), abs(self.color - color[:, None])]  # (n, order, d, d) each
-        same = np.maximum(*(matrices.max((2, 3)) for matrices in apart)) < laws.TOLERANCE  # (n, order)
-        for h in np.flatnonzero(same.sum(1) != 1):
-            found = np.flatnonzero(same[h]).tolist()
-            which = f"the elements {found} of {self!r} all act" if found else f"no element of {self!r} acts"
-            raise GroupError(f"{which} as its element {h}")
-        return np.where(same, 1.0, 0.0)
+        return acting_alike(self, plane, color)
 
     def subgroup(self, which: "Group | Iterable[int]") -> "Subgroup":
         """Return a subgroup.
@@ -247,34 +239,42 @@ class Group(WriteOnce, ABC):
 
         Raises:
             GroupError: if g is not an element.
-            ShapeError: if x has fewer than three axes, or the group moves colors and C is not 3 or the colors are whole
-                numbers.
+            ShapeError: if x has fewer than three axes, or colors move and C is not 3 or x holds whole numbers.
         """
-        g = self.check_element(g)
-        if x.dim() < 3 or (self.moves_color and x.shape[-3] != 3):
-            channels = "3" if self.moves_color else "C"
-            raise ShapeError(f"{self!r} moves images of shape (..., {channels}, H, W); got {tuple(x.shape)}")
-        moved = move_plane(x, self.plane[g])
-        if not self.moves_color:
-            return moved
-        if not x.is_floating_point():
-            raise ShapeError(f"{self!r} mixes colors of floating-point images; got {x.dtype}: x.float() / 255")
-        color = torch.tensor(self.color[g].tolist(), dtype=x.dtype, device=x.device)
-        return torch.einsum("ij,...jhw->...ihw", color, moved)
+        moved = move_plane(check_image(self, x), self.plane[self.check_element(g)])
+        return move_colors(moved, self.color[g]) if self.moves_color else moved
+
+    def transform_images(self, x: Tensor, elements: Ints, *, interpolation: str = "bicubic") -> Tensor:
+        """Move each image of a batch by an element of its own, as ``transform_image`` does.
+
+        Args:
+            x: images, shape ``(B, ..., C, H, W)``; square if an element exchanges rows and columns.
+            elements: those of the group, shape ``(B,)``.
+            interpolation: of angles off the grid, ``"bicubic"``, ``"bilinear"`` or ``"nearest"``.
+
+        Returns:
+            The moved images, of the shape of x.
+
+        Raises:
+            GroupError: if there is not one element for each image.
+            ShapeError: as of ``transform_image``, or if the images have to be square.
+        """
+        elements = check_elements(self, elements, len(check_image(self, x)))
+        if type(self).transform_image is not Group.transform_image:
+            return move_one_by_one(self, x, elements)
+        moved = move_planes(x, self.plane[elements], interpolation)
+        return move_colors(moved, self.color[elements]) if self.moves_color else moved
 
     # -- values -----------------------------------------------------------------------------------------------------
 
     def __mul__(self, other: "Group") -> "Group":
         if not isinstance(other, Group):
-            raise GroupError(f"a direct product is made of groups, such as HueShift(3) * P4(); got {other!r}")
-        from equiconv.groups.product import DirectProduct  # a product is a group
+            return self.__rmul__(other)
+        from equiconv.groups.product import multiplied  # a product is a group
 
-        factors = [factor for factor in self.factors + other.factors if factor.order > 1]
-        if len(factors) > 1:
-            return DirectProduct(*factors)
-        return factors[0] if factors else self
+        return multiplied(self, other)
 
-    def __rmul__(self, other: object) -> "Group":
+    def __rmul__(self, other: object) -> NoReturn:
         raise GroupError(f"a direct product is made of groups, such as HueShift(3) * P4(); got {other!r}")
 
     def __eq__(self, other: object) -> bool:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from equiconv.errors import GroupError
 from equiconv.groups import irreps, laws
+from equiconv.groups.batches import check_elements, check_image
 from equiconv.groups.group import Group
-from equiconv.groups.laws import Floats
+from equiconv.groups.laws import Floats, Ints
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import enclosed
 
@@ -88,11 +89,27 @@ class DirectProduct(Group):
             x = factor.transform_image(x, int(part))
         return x
 
+    def transform_images(self, x: Tensor, elements: Ints, *, interpolation: str = "bicubic") -> Tensor:
+        """Move each image by an element of its own: by the parts in each factor, those of the last factor first."""
+        elements = check_elements(self, elements, len(check_image(self, x)))
+        parts = np.unravel_index(elements, [factor.order for factor in self._factors])
+        for factor, part in reversed(list(zip(self._factors, parts, strict=True))):
+            x = factor.transform_images(x, part, interpolation=interpolation)
+        return x
+
     def _irreps(self) -> list[Floats]:
         return reduce(irreps.product_irreps, [[irrep.rho for irrep in group.irreps] for group in self._factors])
 
     def __repr__(self) -> str:
         return " * ".join(map(enclosed, self._factors))
+
+
+def multiplied(a: Group, b: Group) -> Group:
+    """Return the direct product of two groups; one with a single element changes nothing."""
+    factors = [factor for factor in a.factors + b.factors if factor.order > 1]
+    if len(factors) > 1:
+        return DirectProduct(*factors)
+    return factors[0] if factors else a
 
 
 def _check_commuting(a: Group, b: Group) -> None:

@@ -29,3 +29,22 @@ def band_limited(group: "Group", subgroup: "Group | Iterable[int]") -> Floats:
         for _ in range(len(irrep.restrict(subgroup).fixed) // irreps.endomorphism_dim(irrep.rho))
     ]
     return irreps.direct_sum(copies)
+
+
+def induced(rho: Floats, part: "Subgroup") -> Floats:
+    """Return the matrices of a group that a representation of a subgroup induces, as of ``Representation.induce``.
+
+    Args:
+        rho: the matrices of the subgroup, ``(|H|, d, d)``.
+        part: the subgroup.
+    """
+    group, d = part.parent, rho.shape[-1]
+    cosets, h = np.array(part.cosets), len(part.elements)
+    place = np.empty(group.order, np.int64)
+    place[cosets.ravel()] = np.arange(group.order)  # c h is number h of coset c
+    to, turn = np.divmod(place[group.table[:, cosets[:, part.elements.index(0)]]], h)  # (g, c) each
+    matrices = np.zeros((group.order, len(cosets), d, len(cosets), d))
+    for c in range(len(cosets)):
+        matrices[np.arange(group.order), to[:, c], :, c] = rho[turn[:, c]]
+    size = len(cosets) * d
+    return matrices.reshape(group.order, size, size)

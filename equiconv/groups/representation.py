@@ -1,6 +1,5 @@
 """Representations."""
 
-import math
 from collections.abc import Iterable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -8,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from equiconv.errors import FieldTypeError, GroupError
-from equiconv.groups import irreps
+from equiconv.groups import irreps, quotient
+from equiconv.groups.batches import elements_alike
 from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen, permutation_matrices
-from equiconv.groups.values import WriteOnce, enclosed, integer, is_number
+from equiconv.groups.values import WriteOnce, enclosed, integer
 
 if TYPE_CHECKING:
     from equiconv.groups.field_type import FieldType
@@ -91,6 +91,11 @@ class Representation(WriteOnce):
         if not ((self.rho == 0) | (self.rho == 1)).all():
             return None
         return frozen(self.rho.argmax(axis=1), np.int64)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether no element moves the fiber."""
+        return bool((self.rho == np.eye(self.dim)).all())
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -203,17 +208,24 @@ class Representation(WriteOnce):
 
         if not has_finite_index(group, self.group):
             raise GroupError(f"{self.group!r} has infinitely many cosets in {group!r}; induce from a larger subgroup")
-        part = group.subgroup(self.group)
-        cosets, h, d = np.array(part.cosets), len(part.elements), self.dim
-        place = np.empty(group.order, np.int64)
-        place[cosets.ravel()] = np.arange(group.order)  # c h is number h of coset c
-        to, turn = np.divmod(place[group.table[:, cosets[:, part.elements.index(0)]]], h)  # (g, c) each
-        rho = np.zeros((group.order, len(cosets), d, len(cosets), d))
-        for c in range(len(cosets)):
-            rho[np.arange(group.order), to[:, c], :, c] = self.rho[turn[:, c]]
-        size = len(cosets) * d
         name = f"{enclosed(self)}.induce({group!r})"
-        return Representation(group, rho.reshape(group.order, size, size), name=name, block=self.block)
+        return Representation(
+            group, quotient.induced(self.rho, group.subgroup(self.group)), name=name, block=self.block
+        )
+
+    def under(self, group: "Group") -> "Representation":
+        """Return how another group moves the same fields: its elements, as those of this group that act alike.
+
+        Args:
+            group: any group. What this group leaves alone, plane or colors, its elements may move as they like.
+
+        Raises:
+            GroupError: if this group moves plane or colors, but not as an element of the other group does.
+        """
+        rho = np.tensordot(elements_alike(self.group, group), self.rho, 1)  # (g, d, d)
+        name = f"{enclosed(self)}.under({group!r})"
+        summands = tuple(a.under(group) for a in self.summands) if len(self.summands) > 1 else ()
+        return Representation(group, rho, name=name, flat=self.flat, block=self.block, summands=summands)
 
     def at(self, angle: float, *, mirrored: bool = False) -> Floats:
         """Return the matrix of any element of a continuous group.
@@ -231,10 +243,7 @@ class Representation(WriteOnce):
         """
         from equiconv.groups.subgroup import between  # a subgroup is a group
 
-        if not is_number(angle, -math.inf, math.inf) or not math.isfinite(angle):
-            raise GroupError(f"an angle is a finite number in radians; got {angle!r}")
-        turn = irreps.rotations(np.array([angle]))[0]
-        return np.tensordot(between(self.group, np.diag([1.0, -1.0]) @ turn if mirrored else turn), self.rho, 1)
+        return np.tensordot(between(self.group, angle, mirrored), self.rho, 1)
 
     def __add__(self, other: "Representation") -> "Representation":
         if not isinstance(other, Representation):

@@ -1,5 +1,6 @@
 """Groups within groups."""
 
+import math
 from collections.abc import Iterable
 from functools import cached_property, reduce
 
@@ -7,10 +8,11 @@ import numpy as np
 from torch import Tensor
 
 from equiconv.errors import GroupError
-from equiconv.groups import laws
+from equiconv.groups import irreps, laws
+from equiconv.groups.batches import check_elements, check_image
 from equiconv.groups.group import Group
-from equiconv.groups.laws import Floats, snapped
-from equiconv.groups.values import enclosed
+from equiconv.groups.laws import Floats, Ints, snapped
+from equiconv.groups.values import enclosed, is_number
 
 
 class Subgroup(Group):
@@ -63,6 +65,11 @@ class Subgroup(Group):
     def transform_image(self, x: Tensor, g: int) -> Tensor:
         """Move an image by the element ``g``, as the parent does."""
         return self.parent.transform_image(x, self.elements[self.check_element(g)])
+
+    def transform_images(self, x: Tensor, elements: Ints, *, interpolation: str = "bicubic") -> Tensor:
+        """Move each image by an element of its own, as the parent does."""
+        elements = check_elements(self, elements, len(check_image(self, x)))
+        return self.parent.transform_images(x, np.array(self.elements)[elements], interpolation=interpolation)
 
     def _irreps(self) -> list[Floats]:
         if isinstance(self.which, Group) and self.which.max_frequency is None:
@@ -132,8 +139,12 @@ def inclusion(parent: Group, group: Group) -> Floats:
     return weights
 
 
-def between(group: Group, plane: Floats) -> Floats:
-    """Return the weights ``(order,)`` of the element of a continuous group that moves the plane so, and no color."""
+def between(group: Group, angle: float, mirrored: bool) -> Floats:
+    """Return the weights ``(order,)`` of the element of a continuous group that turns by an angle, and no color."""
+    if not is_number(angle, -math.inf, math.inf) or not math.isfinite(angle):
+        raise GroupError(f"an angle is a finite number in radians; got {angle!r}")
+    turn = irreps.rotations(np.array([angle]))[0]
+    plane = np.diag([1.0, -1.0]) @ turn if mirrored else turn
     if group.max_frequency is None:
         raise GroupError(f"{group!r} is finite: its elements are 0 .. {group.order - 1}, and rho holds their matrices")
     weights = np.ones(1)

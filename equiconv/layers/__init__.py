@@ -1,7 +1,8 @@
-"""Layers: modules with a field type in and a field type out."""
+"""Layers: modules with a field type in and a field type out; and one for the channels of ordinary networks."""
 
 from equiconv.layers.activation import Pointwise, VectorFieldActivation
 from equiconv.layers.branches import Branches
+from equiconv.layers.channel_pool import ChannelMaxPool
 from equiconv.layers.color import ColorSpace
 from equiconv.layers.conv import GroupConv2d
 from equiconv.layers.dropout import FieldDropout
@@ -19,6 +20,7 @@ __all__ = [
     "Antialiased",
     "BlurPool",
     "Branches",
+    "ChannelMaxPool",
     "ColorSpace",
     "DiskMask",
     "FieldBatchNorm",

@@ -1,6 +1,8 @@
-"""Networks built from the layers, for any group."""
+"""Networks built from the layers, for any group, and ordinary ones that are taught a symmetry."""
 
 from equiconv.models.architecture import Architecture, matched_widths
+from equiconv.models.channel_pooled import ChannelPooledCNN, ChannelPooledVGG
+from equiconv.models.channel_pooled_resnet import ChannelPooledResNet18
 from equiconv.models.cnn import CNN
 from equiconv.models.registry import create, list_models
 from equiconv.models.resnet import RESNET18, RESNET34, RESNET44, RESNET50, RESNET101, RESNET152, ResNet
@@ -26,6 +28,9 @@ __all__ = [
     "STEERABLE_LARGE",
     "STEERABLE_SMALL",
     "Architecture",
+    "ChannelPooledCNN",
+    "ChannelPooledResNet18",
+    "ChannelPooledVGG",
     "ResNet",
     "SteerableArchitecture",
     "SteerableCNN",

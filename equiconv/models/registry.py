@@ -10,6 +10,8 @@ from torch import nn
 from equiconv.errors import EquiconvError
 from equiconv.groups import Group
 from equiconv.models.architecture import Architecture
+from equiconv.models.channel_pooled import ChannelPooled, ChannelPooledCNN, ChannelPooledVGG
+from equiconv.models.channel_pooled_resnet import ChannelPooledResNet18
 from equiconv.models.cnn import CNN
 from equiconv.models.resnet import RESNET18, RESNET34, RESNET44, RESNET50, RESNET101, RESNET152, ResNet
 from equiconv.models.steerable import SteerableCNN
@@ -36,9 +38,14 @@ class _Entry:
     options: dict[str, object] = field(default_factory=dict)
 
     @property
+    def ordinary(self) -> bool:
+        """Whether there is no group."""
+        return issubclass(self.model, ChannelPooled)
+
+    @property
     def parameters(self) -> list[Parameter]:
-        """The arguments of the class behind the group."""
-        return list(signature(self.model).parameters.values())[1:]
+        """The arguments of the class, but the group."""
+        return list(signature(self.model).parameters.values())[0 if self.ordinary else 1 :]
 
     @property
     def shapes(self) -> tuple[str, ...]:
@@ -79,6 +86,11 @@ MODELS = {
     "wide-resnet28-10": _Entry(
         "three wide stages of 4 blocks, each on a group", WideResNet, {"depth": 28, "widen": 10}
     ),
+    "cnn-basic": _Entry("no group: six convolutions, for 28x28 images; needs orders", ChannelPooledCNN),
+    "vgg": _Entry("no group: eight convolutions, for 64x64 images; needs orders", ChannelPooledVGG),
+    "resnet18-ien": _Entry(
+        "no group: basic blocks, 3x3 stem, for 65x65 images; preactivation; needs orders", ChannelPooledResNet18
+    ),
 }
 
 
@@ -92,15 +104,17 @@ def list_models() -> dict[str, str]:
     return {name: entry.line for name, entry in MODELS.items()}
 
 
-def create(name: str, group: Group | Sequence[Group], **options: object) -> nn.Module:
+def create(name: str, group: Group | Sequence[Group] | None = None, **options: object) -> nn.Module:
     """Return a network by its name.
 
     Equivariance:
-        That of the class: ``CNN``, ``SteerableCNN``, ``ResNet`` or ``WideResNet``.
+        That of the class: ``CNN``, ``SteerableCNN``, ``ResNet`` or ``WideResNet``. Networks without a group have none
+        until they are taught: ``ChannelPooledCNN``, ``ChannelPooledVGG`` and ``ChannelPooledResNet18``.
 
     Args:
         name: one of ``list_models()``.
-        group: the group of the network, or a list of the groups of its layers, blocks or stages.
+        group: the group of the network, or a list of the groups of its layers, blocks or stages; None for networks that
+            have none.
         options: arguments of the class; for residual networks also those of ``Architecture``, such as ``stem="small"``,
             and for steerable ones those of ``SteerableArchitecture``, such as ``pool="mean"``.
 
@@ -108,7 +122,8 @@ def create(name: str, group: Group | Sequence[Group], **options: object) -> nn.M
         The network.
 
     Raises:
-        EquiconvError: if the name or an option is unknown, or an option is missing; and whatever the class raises.
+        EquiconvError: if the name or an option is unknown, or an option or the group is missing, or there is a group
+            where the network has none; and whatever the class raises.
 
     Example:
         >>> from equiconv.groups import HueShift, Trivial
@@ -117,15 +132,24 @@ def create(name: str, group: Group | Sequence[Group], **options: object) -> nn.M
         11689512
         >>> small = create("resnet18", HueShift(3), widths=(8, 16, 32, 64), stem="small")
     """
-    if name not in MODELS:
-        raise EquiconvError(f"the networks are {', '.join(MODELS)}; got {name!r}")
+    check_group(name, group)
     entry = MODELS[name]
     _check_options(name, entry, options)
     arguments: dict[str, Any] = {**entry.options, **options}
     shape = {each: arguments.pop(each) for each in entry.shapes if each in options}
     if isinstance(architecture := arguments.get("architecture"), SHAPES):
         arguments["architecture"] = replace(architecture, **shape)
-    return entry.model(group, **arguments)
+    return entry.model(*(() if entry.ordinary else (group,)), **arguments)
+
+
+def check_group(name: str, group: object) -> None:
+    """Raise EquiconvError unless there is a network of a name, and a group if it is on one; None is no group."""
+    if name not in MODELS:
+        raise EquiconvError(f"the networks are {', '.join(MODELS)}; got {name!r}")
+    if not MODELS[name].ordinary and group is None:
+        raise EquiconvError(f"{name!r} needs a group, such as P4(); on Trivial() it is an ordinary network")
+    if MODELS[name].ordinary and group is not None:
+        raise EquiconvError(f"{name!r} is an ordinary network, without a group: leave it out; got {group!r}")
 
 
 def _check_options(name: str, entry: _Entry, options: dict[str, object]) -> None:

@@ -1,0 +1,150 @@
+"""What the rows of a study are taught by a loss, and how far their layers are from it while they train."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from benchmarks.groups import parse_groups
+from benchmarks.training import Implicit, Objective
+from equiconv import EquiconvError, Group, Trivial, layers
+from equiconv.layers import ChannelMaxPool
+from equiconv.losses import EquivarianceLoss, ien_draw
+from equiconv.taps import Which
+from equiconv.testing import equivariance_profile
+
+__all__ = ["Taught", "Watched"]
+
+DRAWS = ("uniform", "others", "ien")
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Say which equivariance a loss teaches a network, in words that fit a file.
+
+    Args:
+        group: the group, such as ``"HueShift(3)*P4"``.
+        beta: the weight of the loss.
+        layers: names of modules, or of classes of ``equiconv.layers`` and ``torch.nn``; none takes the ``taps`` of the
+            network.
+        orders: of a ``ChannelMaxPool`` in front of the comparison; none takes the ``pool`` of a network that has taps.
+        pooled: compare the largest entry of each field, which does not move with the fiber.
+        normalized: as of ``EquivarianceLoss``.
+        draw: ``"uniform"``; ``"others"``, all but the identity; or ``"ien"``, as published.
+        interpolation: as of ``EquivarianceLoss``.
+
+    Raises:
+        EquiconvError: if there is no such group or draw, or the maps are pooled twice.
+    """
+
+    group: str
+    beta: float = 1.0
+    layers: tuple[str, ...] = ()
+    orders: tuple[int, ...] = ()
+    pooled: bool = False
+    normalized: bool = True
+    draw: str = "uniform"
+    interpolation: str = "bicubic"
+
+    def __post_init__(self) -> None:
+        if self.draw not in DRAWS:
+            raise EquiconvError(f"draw is one of {', '.join(DRAWS)}; got {self.draw!r}")
+        if self.pooled and self.orders:
+            raise EquiconvError("maps are pooled over fields or over channels, not both: leave out pooled or orders")
+        self.loss(nn.Identity(), ("Identity",))
+
+    def objective(self, net: nn.Module) -> Objective:
+        """Return what a network that is taught so makes small.
+
+        Raises:
+            EquiconvError: if it has no layers of that name, or none that a loss listens to by itself.
+        """
+        taps = self.layers or getattr(net, "taps", ())
+        if not taps:
+            raise EquiconvError(f"implicit needs layers: {type(net).__name__} does not say which ones")
+        return Implicit(net, self.loss(net, taps))
+
+    def loss(self, net: nn.Module, names: tuple[str, ...]) -> EquivarianceLoss:
+        """Return the loss of a network with layers of these names."""
+        group = parse_groups(self.group)[0].group
+        return EquivarianceLoss(
+            group,
+            [_layer(name) for name in names],
+            self.beta,
+            carried=self._carried(net),
+            normalized=self.normalized,
+            draw=self._draw(group),
+            interpolation=self.interpolation,
+        )
+
+    def _carried(self, net: nn.Module) -> Callable[[Tensor], Tensor] | None:
+        if self.orders:
+            return _pooled_channels(self.orders)
+        if self.pooled:
+            return largest_entries
+        return getattr(net, "pool", None) if not self.layers else None
+
+    def _draw(self, group: Group) -> Any:
+        return {"uniform": lambda _: None, "others": _others, "ien": ien_draw}[self.draw](group)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Say which equivariance is measured after each epoch, layer by layer.
+
+    Args:
+        group: the group.
+        images: the number of test images, the first ones.
+        layers: as of ``Taught``; none takes the ``taps`` of the network, or else all layers.
+        orders: of a ``ChannelMaxPool`` in front of the comparison, for networks on ``Trivial``.
+
+    Raises:
+        EquiconvError: if there is no such group, or there are not two images.
+    """
+
+    group: str
+    images: int = 32
+    layers: tuple[str, ...] = ()
+    orders: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        parse_groups(self.group)
+        if self.images < 2:
+            raise EquiconvError(f"images that are watched are at least 2; got {self.images}")
+
+    def errors(self, net: nn.Module, images: Tensor) -> dict[str, float]:
+        """Return the error of each layer, the mean over the elements but the identity.
+
+        Args:
+            net: in evaluation mode.
+            images: as the network takes them.
+        """
+        group = parse_groups(self.group)[0].group
+        names = self.layers or getattr(net, "taps", None)
+        which = None if names is None else [_layer(name) for name in names]
+        pool = getattr(net, "pool", None) if not self.layers else None
+        if self.orders and getattr(net, "in_type", 1 * group.trivial).group == Trivial():
+            pool = _pooled_channels(self.orders)
+        carried: Any = None if pool is None else {nn.Module: pool}
+        found = equivariance_profile(net, group, images, layers=which, carried=carried, angles=(), hues=())
+        return dict(zip(found.layers, found.elements[:, 1:].mean(1).tolist(), strict=True))
+
+
+def _pooled_channels(orders: tuple[int, ...]) -> nn.Module:
+    """Return what pools the channels of a map (B, C, H, W), or of one of single entries (B, C, 1, H, W)."""
+    return nn.Sequential(nn.Flatten(1, -3), ChannelMaxPool(orders))
+
+
+def largest_entries(x: Tensor) -> Tensor:
+    """Return the largest entry of each field (B, n, d, H, W) as an invariant map (B, n, H, W)."""
+    return x.amax(2)
+
+
+def _layer(name: str) -> Which:
+    """Return the class of that name, or the name of a module."""
+    return getattr(layers, name, None) or getattr(nn, name, None) or name
+
+
+def _others(group: Group) -> list[int]:
+    return [int(g > 0) for g in range(group.order)]
