@@ -16,8 +16,10 @@ from benchmarks.speed import (
     NETWORKS,
     PLANS,
     SWEEPS,
+    TAUGHT,
     builds_markdown,
     draw_sweeps,
+    implicit_markdown,
     layers_markdown,
     networks_markdown,
     plans_markdown,
@@ -59,6 +61,7 @@ SPEED = {
     "sweeps": (sweeps_markdown, [point.case.name for point in SWEEPS]),
     "networks": (networks_markdown, [network.name for network in NETWORKS]),
     "builds": (builds_markdown, list(BUILDS)),
+    "implicit": (implicit_markdown, [taught.title for taught in TAUGHT]),
 }
 
 
