@@ -26,6 +26,7 @@ VARIED = (
     "title",
     "data",
     "image",
+    "channels",
     "seeds",
     "samples",
     "augment",
