@@ -278,6 +278,17 @@ def test_other_fields_are_drawn_by_their_norm_and_invariants_as_they_are():
     np.testing.assert_allclose(drawn(maps[0][0]), layer(x[None])[0, 1].detach(), atol=1e-6)
 
 
+def test_zeros_are_drawn_as_zeros():
+    for kind in (P4().regular, P4().vector):
+        layer = GroupConv2d(P4().image, kind, 3, padding=1)
+        for parameter in layer.parameters():
+            parameter.data.zero_()
+        assert all((drawn(ax) == 0.5).all() for ax in viz.kernels(layer).axes)
+        figure = viz.fields(layer, image(), 1)
+        figure.draw_without_rendering()
+        assert (drawn(figure.axes[1]) == 0).all()
+
+
 def test_drawing_leaves_the_layer_as_it_is():
     layer = nn.Sequential(GroupConv2d(P4().image, 2 * P4().regular, 3), nn.BatchNorm3d(2)).train()
     before = {key: value.clone() for key, value in layer.state_dict().items()}

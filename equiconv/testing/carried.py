@@ -1,6 +1,6 @@
 """What the maps of a network are made of: how a group would move them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from itertools import combinations
 from operator import mul
@@ -16,7 +16,8 @@ from equiconv.groups.field_type import as_type
 from equiconv.groups.laws import Ints
 from equiconv.taps import Tap, Which, is_meant
 
-Carried = FieldType | Representation | nn.Module
+Carried = FieldType | Representation | Callable[[Tensor], Tensor]
+Said = FieldType | Callable[[Tensor], Tensor]
 
 
 class Map:
@@ -26,7 +27,7 @@ class Map:
 
     Args:
         tap: an output.
-        said: what the caller says of it: a type, or a module that is applied first; None takes the type of the tap.
+        said: what the caller says of it: a type, or a function that is applied first; None takes the type of the tap.
         group: the group whose elements are asked for.
 
     Raises:
@@ -34,8 +35,8 @@ class Map:
         FieldTypeError: if the caller's type does not fit.
     """
 
-    def __init__(self, tap: Tap, said: FieldType | nn.Module | None, group: Group) -> None:
-        self.name, self.first = tap.name, said if isinstance(said, nn.Module) else None
+    def __init__(self, tap: Tap, said: Said | None, group: Group) -> None:
+        self.name, self.first = tap.name, None if isinstance(said, FieldType) else said
         maps = self._maps(tap.value)
         kind = tap.field_type if said is None else getattr(said, "out_type", said)
         found = None
@@ -68,23 +69,26 @@ class Map:
         return (value[:, :, None, None] if value.dim() == 2 else value.flatten(1, -3)).cpu()  # (b, c, h, w)
 
 
-def by_name(carried: Mapping[Which, Carried], wanted: Mapping[str, nn.Module]) -> dict[str, FieldType | nn.Module]:
+def by_name(carried: Carried | Mapping[Which, Carried] | None, wanted: Mapping[str, nn.Module]) -> dict[str, Said]:
     """Return what layers carry, by their names.
 
     Args:
-        carried: what is said, by name or class; a name goes before a class.
+        carried: what is said of all, or by name or class; a name goes before a class.
         wanted: the layers by their names.
 
     Raises:
-        FieldTypeError: if a name or class is none of the layers, or what is said of it is neither type nor module.
+        FieldTypeError: if a name or class is none of the layers, or what is said of it is neither type nor function.
     """
-    found: dict[str, FieldType | nn.Module] = {}
+    found: dict[str, Said] = {}
+    if carried is None:
+        return found
+    carried = carried if isinstance(carried, Mapping) else {nn.Module: carried}
     for which in sorted(carried, key=lambda which: isinstance(which, str)):
         names = [name for name, module in wanted.items() if is_meant(which, name, module)]
         if not names:
             raise FieldTypeError(f"carried: {which!r} is none of the layers measured: {', '.join(wanted)}")
         value = carried[which]
-        found |= dict.fromkeys(names, value if isinstance(value, nn.Module) else as_type(value))
+        found |= dict.fromkeys(names, value if callable(value) else as_type(value))
     return found
 
 

@@ -88,7 +88,7 @@ def equivariance_profile(
     images: Tensor,
     *,
     layers: Layers | None = None,
-    carried: Mapping[Which, Carried] | None = None,
+    carried: Carried | Mapping[Which, Carried] | None = None,
     angles: Sequence[float] = EVERY,
     hues: Sequence[float] = EVERY,
     dtype: torch.dtype | None = None,
@@ -118,9 +118,9 @@ def equivariance_profile(
         images: ``(B, C, H, W)``, at least two that differ; C = 3 if the group moves colors. A quarter turn exchanges H
             and W.
         layers: which layers, as of ``equiconv.taps.Taps``; None takes all.
-        carried: what the maps of some layers, named or of a class, are made of: a field type, on this group or one
-            whose types are understood as above; or a module, such as a pooling of channels, that is applied to them
-            before they are compared.
+        carried: what the maps are made of: a field type, on this group or one whose types are understood as above; or a
+            function, such as ``ChannelMaxPool(4)``, that is applied to them before they are compared; or these by names
+            and classes of layers. None asks the layers.
         angles: by how many degrees the images are turned; nothing to leave this out.
         hues: by how many degrees their colors are turned about the gray axis; nothing to leave this out.
         dtype: the precision in which the network runs; None takes its own.
@@ -149,7 +149,7 @@ def equivariance_profile(
     """
     _check_images(images, group)
     mover = move or (lambda x, g: move_image(group, x, g))
-    runner = _Runner(model, images, layers, carried or {}, group, dtype, seed)
+    runner = _Runner(model, images, layers, carried, group, dtype, seed)
     whole = group.keeps_grid
 
     def element(g: int) -> Floats:
@@ -201,7 +201,7 @@ class _Runner:
         model: nn.Module,
         images: Tensor,
         layers: Layers | None,
-        carried: Mapping[Which, Carried],
+        carried: Carried | Mapping[Which, Carried] | None,
         group: Group,
         dtype: torch.dtype | None,
         seed: int,

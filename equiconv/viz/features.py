@@ -73,7 +73,7 @@ def fields(
         kind.fields(_run(layer, x))[0, chosen] for x in (image, group.transform_image(image, g))
     ]  # (d, h, w) each
     places, marked = _places(kind, int(g))
-    limit = max(float(values.abs().max()) for values in features)
+    limit = max(float(values.abs().max()) for values in features) or 1.0
     rows, columns = places.elements.shape
     panel = PANEL if places.elements.size > 1 else IMAGE
     height = max(IMAGE, panel * rows) + 0.45

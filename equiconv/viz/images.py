@@ -80,7 +80,7 @@ def kernels(layer: GroupConv2d, *, out_field: int = 0, in_field: int = 0) -> Fig
     source, target = layer.in_type, layer.out_type
     kernel = numbers(layer.kernel()).unflatten(0, (target.n, target.fiber)).unflatten(2, (-1, source.fiber))
     found = _field(_field(kernel, 0, out_field, "out_field"), 1, in_field, "in_field")  # (d, f, kh, kw)
-    limit = float(found.abs().max())
+    limit = float(found.abs().max()) or 1.0
     places, inside = entries(target), entries(source)
     colored = source.representation == source.group.image
     rows, columns = (1, 1) if colored else inside.elements.shape
