@@ -67,8 +67,8 @@ class EquivarianceLoss:
             squared error, as published.
         draw: the probabilities of the elements, or numbers in proportion to these, shape ``(order,)``; None draws all
             alike. ``[0, 1, 1, 1]`` leaves out the identity, ``ien_draw(group)`` is as published.
-        interpolation: of angles off the grid, ``"bicubic"``; ``"bilinear"``, which takes less time; or ``"nearest"``, as
-            published: maps are pulled back, zeros from outside count, and the loss has a floor.
+        interpolation: of angles off the grid, ``"bicubic"``; ``"bilinear"``, which takes less time; or ``"nearest"``,
+            as published: maps are pulled back, zeros from outside count, and the loss has a floor.
 
     Raises:
         GroupError: if the group is none, or the draw has not a number for each element.

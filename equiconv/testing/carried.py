@@ -1,9 +1,6 @@
 """What the maps of a network are made of: how a group would move them."""
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import reduce
-from itertools import combinations
-from operator import mul
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -41,7 +38,7 @@ class Map:
         kind = tap.field_type if said is None else getattr(said, "out_type", said)
         found = None
         if isinstance(kind, FieldType) and kind.channels == maps.shape[1]:
-            found = type_on(kind, group) or type_within(kind, group)
+            found = moved_by(kind, group)
         if found is None and isinstance(said, FieldType):
             raise FieldTypeError(
                 f"carried: {tap.name} returns {tuple(tap.value.shape)}, expected to be fields of {group!r}, of a group "
@@ -92,35 +89,18 @@ def by_name(carried: Carried | Mapping[Which, Carried] | None, wanted: Mapping[s
     return found
 
 
-def type_on(kind: FieldType, group: Group) -> tuple[FieldType, Ints] | None:
-    """Return a type as one of the group, on as many of its factors as the type knows; the others change nothing.
-
-    Args:
-        kind: a type on this group, on one that holds it, or on one that holds some of its factors.
-        group: the group.
-
-    Returns:
-        The type and the elements of its group that move it as those of ``group`` do; None if no factor is known to.
-    """
-    if kind.group == group:
-        return kind, np.arange(group.order)
-    for places in _subsets(len(group.factors)):
-        part = reduce(mul, [group.factors[place] for place in places])
-        try:
-            known = kind.restrict(part)
-        except GroupError:
-            continue
-        return known if part == group else _extended(known, group, places), np.arange(group.order)
-    return None
-
-
-def type_within(kind: FieldType, group: Group) -> tuple[FieldType, Ints] | None:
-    """Return a type on a subgroup, with -1 for elements outside of it; None if it is not one, or fields stay.
+def moved_by(kind: FieldType, group: Group) -> tuple[FieldType, Ints] | None:
+    """Return a type, and the elements of its group that move it as those of a group do; None if it does not say.
 
     Args:
         kind: a type on any group.
-        group: the group.
+        group: the group. If it has elements that move the plane, or the colors, as none of the group of the type does,
+            which moves these too, then -1 stands for them: what they do is not known.
     """
+    try:
+        return kind.under(group), np.arange(group.order)
+    except GroupError:
+        pass
     try:
         part = group.subgroup(kind.group)
     except GroupError:
@@ -130,16 +110,3 @@ def type_within(kind: FieldType, group: Group) -> tuple[FieldType, Ints] | None:
     elements = np.full(group.order, -1)
     elements[list(part.elements)] = np.arange(part.order)
     return kind, elements
-
-
-def _subsets(count: int) -> Iterator[tuple[int, ...]]:
-    for size in range(count, 0, -1):
-        yield from combinations(range(count), size)
-
-
-def _extended(kind: FieldType, group: Group, places: tuple[int, ...]) -> FieldType:
-    """Return the type for a product, of which only the factors at some places act on it."""
-    orders = [factor.order for factor in group.factors]
-    parts = np.unravel_index(np.arange(group.order), orders)
-    elements = np.ravel_multi_index([parts[place] for place in places], [orders[place] for place in places])
-    return FieldType(Representation(group, kind.representation.rho[elements], flat=kind.flat), kind.n)
