@@ -12,7 +12,7 @@ from equiconv.errors import FieldTypeError
 from equiconv.groups import FieldType
 from equiconv.layers.layer import FieldLayer
 
-__all__ = ["Layers", "Tap", "Taps", "Which", "find_layers", "is_meant", "listed"]
+__all__ = ["Tap", "Taps", "find_layers", "is_meant", "listed"]
 
 Which = str | type[nn.Module]
 Layers = Which | Sequence[Which]
