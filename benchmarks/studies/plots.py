@@ -26,6 +26,7 @@ AXES = {"samples": "training images", "parameters": "parameters", "value": "{var
 COSTS = {
     "parameters": ("the number of parameters", "parameters"),
     "macs": ("multiplications", "multiply-accumulate operations an image"),
+    "training_macs": ("what training multiplies", "multiply-accumulate operations of training, an image"),
 }
 
 
@@ -49,7 +50,8 @@ def draw(results: Results) -> list[Plot]:
 def _table(results: Results, rows: Sequence[Row]) -> list[Plot]:
     part = results["part"].capitalize()
     plots = [_plot(results, "errors", f"{part} error, row by row", f"Dots: seeds. {BARS}", _errors(results, rows))]
-    for cost, (words, _) in COSTS.items():
+    taught = any(row.get("implicit") for row in rows)  # or else all cost as much in training as in the test
+    for cost, (words, _) in list(COSTS.items())[: None if taught else -1]:
         plots.append(
             _plot(results, f"error_{cost}", f"{part} error against {words}", BARS, _costs(results, rows, cost))
         )

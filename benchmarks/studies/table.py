@@ -13,11 +13,12 @@ from equiconv import GroupConv2d
 
 __all__ = ["costs", "summarize"]
 
+FORWARD, BACKWARD = 1, 2  # passes, in forward passes
 PAIR = 2  # images of the batch whose memory is told
 
 
 def costs(row: Row, study: Study, classes: int) -> dict[str, float]:
-    """Return parameters, multiplications of one image, and the peak of memory of a step with two images.
+    """Return parameters, multiplications of one image, once and in training, and the memory of a step with two images.
 
     Factorized layers count factor by factor, all others as the dense convolution that they are, whatever plan is taken.
 
@@ -33,7 +34,8 @@ def costs(row: Row, study: Study, classes: int) -> dict[str, float]:
             conv.execution = "dense" if conv.factorization is None else "separable"
     return {
         "parameters": count_parameters(net),
-        "macs": macs(net, study.image_of(row), study.channels),
+        "macs": (each := macs(net, study.image_of(row), study.channels)),
+        "training_macs": (FORWARD + BACKWARD) * row.copies * study.recipe_of(row).epochs * each,
         "peak_memory": memory,
     }
 
@@ -73,7 +75,6 @@ def summarize(
             for name, errors in _by_category(study, results).items()
         },
         "published": dict(row.published),
-        "passes": row.copies * study.recipe_of(row).epochs,
         **cost,
     }
 
