@@ -6,9 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data.augment import augmentation
-from benchmarks.data.families import FAMILIES
-from benchmarks.data.normalize import check_names
+from benchmarks.studies.checks import check_study
 from benchmarks.studies.implicit import Watched
 from benchmarks.studies.made import made
 from benchmarks.studies.row import Row, Sweep
@@ -231,7 +229,7 @@ def load_study(name: str) -> Study:
     study = made(Study, name, {**_tuples(entries), **own})
     study = replace(study, others={key: _elsewhere(study, key, _tuples(each), lists) for key, each in others.items()})
     for each in (study, *study.others.values()):
-        _check_study(each)
+        check_study(each)
     return study
 
 
@@ -257,45 +255,6 @@ def _elsewhere(study: Study, dataset: str, entries: Mapping[str, Any], lists: Ma
 
 def _rows(where: str, entries: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
     return tuple(made(Row, where, _tuples(row)) for row in entries)
-
-
-def _check_study(study: Study) -> None:
-    """Raise if rows are there twice, or a row, a move or a sweep cannot be as it says."""
-    name = study.name if study.dataset is None else f"{study.name}, dataset {study.dataset}"
-    _check_different(name, study.rows)
-    _check_categories(study)
-    for row in study.rows:
-        _check(study, row)
-    if unknown := [curve for curve in study.curves if curve not in FAMILIES]:
-        raise EquiconvError(f"{name}: curves are {', '.join(FAMILIES)}; got {', '.join(unknown)}")
-    for sweep in study.sweeps:
-        _check_different(f"{name}, sweep {sweep.name}", study.swept(sweep.name).rows)
-
-
-def _check_different(where: str, rows: Sequence[Row]) -> None:
-    """Raise if two rows have one name, or are the same but for their names."""
-    for what in ([row.name for row in rows], [str(row.key) for row in rows]):
-        if twice := [row.name for row, each in zip(rows, what, strict=True) if what.count(each) > 1]:
-            raise EquiconvError(f"{where}: each row is there once; alike are {', '.join(twice)}")
-
-
-def _check_categories(study: Study) -> None:
-    """Raise unless categories are ranges that rise, and no class is in two of them."""
-    ranges = sorted(each for category in study.categories.values() for each in category)
-    numbers = [number for first, last in ranges for number in (first, last + 1)]
-    if numbers != sorted(numbers) or any(first > last for first, last in ranges):
-        raise EquiconvError(f"{study.name}: categories are ranges of classes that do not overlap; got {ranges}")
-
-
-def _check(study: Study, row: Row) -> None:
-    """Raise if a row cannot be trained as it says."""
-    try:
-        row.check()
-        study.recipe_of(row)
-        augmentation(study.augment_of(row))
-        check_names(study.normalize_of(row))
-    except EquiconvError as error:
-        raise EquiconvError(f"{study.name}, row {row.name}: {error}") from None
 
 
 def _tuples(entries: Any) -> Any:
