@@ -10,6 +10,8 @@ from equiconv.groups.laws import Floats, Ints
 
 Bools = NDArray[np.bool_]
 
+INTERPOLATIONS = ("bicubic", "bilinear", "nearest")
+
 
 def is_signed_permutation(matrices: Floats) -> bool:
     """Tell whether every matrix only permutes the axes and changes their signs, so that pixels land on pixels."""

@@ -40,7 +40,7 @@ class _Squares(torch.autograd.Function):
     def backward(ctx: Any, of_error: Tensor, of_variance: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
         value, difference, mean = ctx.saved_tensors
         scale = 2 * of_variance / value.numel()
-        gradient = torch.addcmul(-scale * mean, value, scale)
+        gradient = torch.addcmul(-scale * mean, value, scale).contiguous()  # what is added below goes to views of it
         still, moved = gradient.flatten(2).chunk(2)
         scale = 2 * of_error / difference.numel()
         still.addcmul_(difference, scale, value=-1)
