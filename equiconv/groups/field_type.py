@@ -138,7 +138,7 @@ class FieldType(WriteOnce):
         moved = move_planes(fields, self.group.plane[elements], interpolation)
         if rep.is_identity:
             return self.like(moved)
-        rho = torch.tensor(rep.rho[elements].tolist(), dtype=x.dtype, device=x.device)
+        rho = torch.tensor(rep.rho[elements].tolist(), dtype=x.dtype, device=x.device).view(-1, rep.dim, rep.dim)
         return self.like(torch.einsum("bij,bnjhw->bnihw", rho, moved))
 
     def sources(self, elements: Ints, height: int, width: int) -> Ints | None:
@@ -158,7 +158,9 @@ class FieldType(WriteOnce):
             return None
         fibers = permutation[group.inverse[elements]]  # (b, d)
         pixels = pixel_sources(group.plane[elements], height, width)  # (b, h*w)
-        return (fibers[:, :, None] * (height * width) + pixels[:, None]).reshape(len(pixels), -1)
+        return (fibers[:, :, None] * (height * width) + pixels[:, None]).reshape(
+            len(pixels), self.fiber * height * width
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FieldType):

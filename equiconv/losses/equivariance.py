@@ -122,7 +122,7 @@ class EquivarianceLoss:
 
         Raises:
             FieldTypeError: if a layer is not there, or did not run, or it is not known how its map should move.
-            ShapeError: if the group does not move such images, or a map is not of its type.
+            ShapeError: if there are no images, the group does not move such, or a map is not of its type.
         """
         elements = self.draw(len(images))
         with Taps(model, self.layers) as taps:
@@ -131,6 +131,8 @@ class EquivarianceLoss:
 
     def draw(self, count: int) -> Ints:
         """Draw an element for each of some images, by torch's random numbers of the CPU; returns ``(count,)``."""
+        if count < 1:
+            raise ShapeError(f"EquivarianceLoss: a batch has at least one image; got {count}")
         return torch.multinomial(self.probabilities, count, replacement=True).numpy()
 
     def doubled(self, images: Tensor, elements: Ints) -> Tensor:
