@@ -69,7 +69,7 @@ def test_no_loss_for_any_layer(name, training):
 
 
 SIDES = {"stride_that_does_not_fit": 8, "nearest_pixels_that_lie_halfway": 6}
-REFUSED = {"unequal_padding": "square", "flattened_logits": r"got \(12, 8\)"}
+REFUSED = {"unequal_padding": "square"}
 BLIND = "outputs_blind_to_the_input"  # a pattern on the plane that hue leaves alone, as it should
 
 
@@ -100,7 +100,7 @@ class Constant(nn.Module):
 def test_a_map_that_does_not_vary_counts_as_one(value, dtype, group):
     images = torch.rand(16, 3, 31, 31, dtype=dtype)
     found = EquivarianceLoss(group, Constant, draw=others(group))(Constant(value), images).penalty
-    assert found == pytest.approx(1, abs=0.1) if group.keeps_grid else 0.5 < found
+    assert found == pytest.approx(1, abs=0.1) if group.keeps_grid else found > 0.5
     assert math.isnan(EquivarianceLoss(group, Constant)(Constant(math.nan), images).penalty)
 
 

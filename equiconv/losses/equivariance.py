@@ -187,13 +187,12 @@ class EquivarianceLoss:
             what for which, what in self.carried.items() if is_meant(which, tap.name.partition("#")[0], tap.module)
         )
         carried = next(found, None)
-        if isinstance(carried, FieldType):
-            return _on(self.group, carried, tap.name), carried.unflatten(value) if value.dim() == 4 else value
-        if carried is not None:
+        if carried is not None and not isinstance(carried, FieldType):
             return _invariants(self.group, tap.name, carried(value))
-        if tap.field_type is None:
+        kind = tap.field_type if carried is None else carried
+        if kind is None:
             return _invariants(self.group, tap.name, value)
-        return _on(self.group, tap.field_type, tap.name), value
+        return _on(self.group, kind, tap.name), _laid_out(kind, value)
 
     def __repr__(self) -> str:
         layers = [which if isinstance(which, str) else which.__name__ for which in self.layers]
@@ -277,3 +276,9 @@ def _invariants(group: Group, name: str, x: Tensor) -> tuple[FieldType, Tensor]:
             "(B, C); say what it carries, such as carried=16 * group.regular"
         )
     return x.shape[1] * group.trivial, x if x.dim() == 4 else x[..., None, None]
+
+
+def _laid_out(kind: FieldType, x: Tensor) -> Tensor:
+    """Return vectors (B, C) as maps, and flat maps of other networks in the layout of a type, if they may be of it."""
+    maps = x[..., None, None] if x.dim() == 2 else x
+    return kind.unflatten(maps) if maps.dim() == 4 and maps.shape[1] == kind.channels else maps
