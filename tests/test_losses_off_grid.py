@@ -61,7 +61,7 @@ def test_fields_turn_between_the_elements_of_the_grid():
     unmoved = EquivarianceLoss(group, GroupConv2d, carried=lambda x: x.flatten(1, 2), draw=EIGHTH)
     right, shifted, backwards, still = *found, unmoved(conv, images).penalty.item()
     assert shifted == pytest.approx(right, rel=1e-3)  # a shift from the other side commutes with the group
-    assert min(backwards, still) > 4 * right
+    assert min(backwards, still) > 2.5 * right
 
 
 class Indexed(nn.Module):

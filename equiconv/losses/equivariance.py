@@ -12,7 +12,7 @@ from equiconv.errors import FieldTypeError, GroupError, ShapeError
 from equiconv.groups import Cyclic, Dihedral, FieldType, Group
 from equiconv.groups.laws import Floats, Ints
 from equiconv.groups.values import is_number
-from equiconv.layers.layer import check_flags
+from equiconv.layers.layer import check_flags, shown
 from equiconv.losses.distance import mean_within, permuted_distance, relative, spread
 from equiconv.taps import Layers, Tap, Taps, Which, is_meant, listed
 
@@ -195,8 +195,8 @@ class EquivarianceLoss:
         return _on(self.group, kind, tap.name), _laid_out(kind, value)
 
     def __repr__(self) -> str:
-        layers = [which if isinstance(which, str) else which.__name__ for which in self.layers]
-        carried = {which if isinstance(which, str) else which.__name__: what for which, what in self.carried.items()}
+        layers = [shown(which) for which in self.layers]
+        carried = {shown(which): shown(what) for which, what in self.carried.items()}
         return (
             f"EquivarianceLoss({self.group!r}, {layers}, {self.beta}, carried={carried}, normalized={self.normalized}, "
             f"draw={self.probabilities.tolist()}, interpolation={self.interpolation!r})"
