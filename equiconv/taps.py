@@ -17,7 +17,7 @@ __all__ = ["Tap", "Taps", "find_layers", "is_meant", "listed"]
 Which = str | type[nn.Module]
 Layers = Which | Sequence[Which]
 
-WRAPPERS = ("module", "_orig_mod", "_forward_module")  # of data parallel, compiled and Fabric networks
+WRAPPED = ({"module"}, {"_orig_mod"}, {"_forward_module"})  # by data parallel, by the compiler, by Fabric
 
 
 class Tap(NamedTuple):
@@ -98,11 +98,12 @@ def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
     What is wrapped around it, to run it on several devices or compiled, has no part in the names.
     """
-    for name, module in model.named_modules():
-        parts = name.split(".")
-        while parts[0] in WRAPPERS:
-            parts = parts[1:] or [""]
-        yield ".".join(parts) or type(module).__name__, module
+    modules = [(name.split(".") if name else [], module) for name, module in model.named_modules()]
+    depth = 0
+    while {parts[depth] for parts, _ in modules if len(parts) > depth} in WRAPPED:
+        depth += 1
+    for parts, module in modules:
+        yield ".".join(parts[depth:]) or type(module).__name__, module
 
 
 def _single_layers(module: nn.Module) -> Iterator[nn.Module]:

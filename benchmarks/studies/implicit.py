@@ -35,7 +35,7 @@ class Taught:
         interpolation: as of ``EquivarianceLoss``.
 
     Raises:
-        EquiconvError: if there is no such group or draw, or the maps are pooled twice.
+        EquiconvError: if there is no such group or draw, the layers are no list, or the maps are pooled twice.
     """
 
     group: str
@@ -52,6 +52,7 @@ class Taught:
             raise EquiconvError(f"draw is one of {', '.join(DRAWS)}; got {self.draw!r}")
         if self.pooled and self.orders:
             raise EquiconvError("maps are pooled over fields or over channels, not both: leave out pooled or orders")
+        _check_layers(self.layers)
         self.loss(nn.Identity(), ("Identity",))
 
     def objective(self, net: nn.Module) -> Objective:
@@ -67,7 +68,7 @@ class Taught:
 
     def loss(self, net: nn.Module, names: tuple[str, ...]) -> EquivarianceLoss:
         """Return the loss of a network with layers of these names."""
-        group = parse_groups(self.group)[0].group
+        group = _group(self.group)
         return EquivarianceLoss(
             group,
             [_layer(name) for name in names],
@@ -109,7 +110,8 @@ class Watched:
     orders: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        parse_groups(self.group)
+        _group(self.group)
+        _check_layers(self.layers)
         if self.images < 2:
             raise EquiconvError(f"images that are watched are at least 2; got {self.images}")
 
@@ -120,7 +122,7 @@ class Watched:
             net: in evaluation mode.
             images: as the network takes them.
         """
-        group = parse_groups(self.group)[0].group
+        group = _group(self.group)
         names = self.layers or getattr(net, "taps", None)
         which = None if names is None else [_layer(name) for name in names]
         pool = getattr(net, "pool", None) if not self.layers else None
@@ -141,9 +143,23 @@ def largest_entries(x: Tensor) -> Tensor:
     return x.amax(2)
 
 
+def _group(text: str) -> Group:
+    """Return the one group that a text names."""
+    found = parse_groups(text)
+    if len(found) > 1:
+        raise EquiconvError(f"one group is taught or watched; got {text!r}")
+    return found[0].group
+
+
+def _check_layers(names: tuple[str, ...]) -> None:
+    if not isinstance(names, tuple) or any(not isinstance(name, str) for name in names):
+        raise EquiconvError(f'layers are a list of names, such as ["GroupConv2d"]; got {names!r}')
+
+
 def _layer(name: str) -> Which:
     """Return the class of that name, or the name of a module."""
-    return getattr(layers, name, None) or getattr(nn, name, None) or name
+    found = (getattr(package, name, None) for package in (layers, nn))
+    return next((each for each in found if isinstance(each, type) and issubclass(each, nn.Module)), name)
 
 
 def _others(group: Group) -> list[int]:

@@ -223,7 +223,7 @@ def load_study(name: str) -> Study:
     recipe = made(Recipe, f"{name}, recipe", _tuples(entries.pop("recipe", {})))
     reading = made(Reading, f"{name}, reading", _tuples(entries.pop("reading", {})))
     if "watched" in entries:
-        entries["watched"] = made(Watched, f"{name}, watched", entries["watched"])
+        entries["watched"] = made(Watched, f"{name}, watched", _tuples(entries["watched"]))
     others = entries.pop("dataset", {})
     own = {"name": name, "recipe": recipe, "rows": rows, "sweeps": sweeps, "reading": reading}
     study = made(Study, name, {**_tuples(entries), **own})

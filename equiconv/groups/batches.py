@@ -8,6 +8,7 @@ from torch import Tensor
 
 from equiconv.errors import GroupError, ShapeError
 from equiconv.groups.laws import TOLERANCE, Floats, Ints
+from equiconv.groups.moves import INTERPOLATIONS
 
 if TYPE_CHECKING:
     from equiconv.groups.group import Group
@@ -21,6 +22,20 @@ def check_image(group: "Group", x: Tensor) -> Tensor:
     if group.moves_color and not x.is_floating_point():
         raise ShapeError(f"{group!r} mixes colors of floating-point images; got {x.dtype}: x.float() / 255")
     return x
+
+
+def check_batch(group: "Group", x: Tensor, elements: Ints, interpolation: str) -> Ints:
+    """Return elements, or raise unless the group moves such a batch of images by them, with such an interpolation."""
+    if check_image(group, x).dim() < 4:
+        raise ShapeError(f"a batch of images has the shape (B, ..., C, H, W); got {tuple(x.shape)}: x[None] is a batch")
+    check_interpolation(interpolation)
+    return check_elements(group, elements, len(x))
+
+
+def check_interpolation(interpolation: str) -> None:
+    """Raise ShapeError unless pixels can be interpolated so."""
+    if interpolation not in INTERPOLATIONS:
+        raise ShapeError(f"interpolation is one of {', '.join(INTERPOLATIONS)}; got {interpolation!r}")
 
 
 def check_elements(group: "Group", elements: Ints, count: int) -> Ints:

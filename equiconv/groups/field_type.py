@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from equiconv.errors import FieldTypeError, ShapeError
-from equiconv.groups.batches import check_elements
+from equiconv.groups.batches import check_elements, check_interpolation
 from equiconv.groups.group import Group
 from equiconv.groups.laws import Ints
 from equiconv.groups.moves import move_plane, move_planes, on_grid, pixel_sources, take
@@ -125,10 +125,11 @@ class FieldType(WriteOnce):
             The moved fields, of the shape of x.
 
         Raises:
-            ShapeError: if x is not of this type, or the maps are not square and have to be.
+            ShapeError: if x is not of this type; if the maps are not square; if nothing interpolates so.
             GroupError: if there is not one element for each field of the batch.
         """
         fields, rep = self.fields(x), self.representation  # (b, n, d, h, w)
+        check_interpolation(interpolation)
         elements = check_elements(self.group, elements, len(x))
         if (sources := self.sources(elements, *x.shape[-2:])) is not None:
             return self.like(take(fields.flatten(2), sources).view(fields.shape))
@@ -137,7 +138,7 @@ class FieldType(WriteOnce):
         moved = move_planes(fields, self.group.plane[elements], interpolation)
         if rep.is_identity:
             return self.like(moved)
-        rho = torch.tensor(rep.rho[elements].tolist(), dtype=x.dtype, device=x.device)
+        rho = torch.tensor(rep.rho[elements].tolist(), dtype=x.dtype, device=x.device).view(-1, rep.dim, rep.dim)
         return self.like(torch.einsum("bij,bnjhw->bnihw", rho, moved))
 
     def sources(self, elements: Ints, height: int, width: int) -> Ints | None:
@@ -157,7 +158,9 @@ class FieldType(WriteOnce):
             return None
         fibers = permutation[group.inverse[elements]]  # (b, d)
         pixels = pixel_sources(group.plane[elements], height, width)  # (b, h*w)
-        return (fibers[:, :, None] * (height * width) + pixels[:, None]).reshape(len(pixels), -1)
+        return (fibers[:, :, None] * (height * width) + pixels[:, None]).reshape(
+            len(pixels), self.fiber * height * width
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FieldType):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from equiconv.errors import GroupError
 from equiconv.groups import irreps, laws
-from equiconv.groups.batches import acting_alike, check_elements, check_image, move_one_by_one
+from equiconv.groups.batches import acting_alike, check_batch, check_image, move_one_by_one
 from equiconv.groups.laws import Floats, Ints, frozen, snapped
 from equiconv.groups.moves import is_signed_permutation, move_colors, move_plane, move_planes
 from equiconv.groups.quotient import band_limited, on_cosets
@@ -257,9 +257,9 @@ class Group(WriteOnce, ABC):
 
         Raises:
             GroupError: if there is not one element for each image.
-            ShapeError: as of ``transform_image``, or if the images have to be square.
+            ShapeError: as of ``transform_image``; if they are no batch, or not square; if nothing interpolates so.
         """
-        elements = check_elements(self, elements, len(check_image(self, x)))
+        elements = check_batch(self, x, elements, interpolation)
         if type(self).transform_image is not Group.transform_image:
             return move_one_by_one(self, x, elements)
         moved = move_planes(x, self.plane[elements], interpolation)

@@ -10,6 +10,8 @@ from equiconv.groups.laws import Floats, Ints
 
 Bools = NDArray[np.bool_]
 
+INTERPOLATIONS = ("bicubic", "bilinear", "nearest")
+
 
 def is_signed_permutation(matrices: Floats) -> bool:
     """Tell whether every matrix only permutes the axes and changes their signs, so that pixels land on pixels."""
@@ -72,7 +74,7 @@ def inside(matrices: Floats, height: int, width: int, margin: float) -> Bools:
 
 def move_colors(x: Tensor, matrix: Floats) -> Tensor:
     """Move the colors of images (..., 3, H, W) by one matrix (3, 3), or of (B, ..., 3, H, W) by B of them."""
-    color = torch.tensor(matrix.tolist(), dtype=x.dtype, device=x.device)
+    color = torch.tensor(matrix.tolist(), dtype=x.dtype, device=x.device).view(matrix.shape)
     return torch.einsum("ij,...jhw->...ihw" if color.dim() == 2 else "bij,b...jhw->b...ihw", color, x)
 
 
@@ -88,7 +90,8 @@ def pixel_sources(matrices: Floats, height: int, width: int) -> Ints:
         raise ShapeError(f"quarter turns of some images of a batch need square images; these are {height}x{width}")
     kinds, which = np.unique(matrices, axis=0, return_inverse=True)
     pixels = torch.arange(height * width).view(height, width)
-    return np.stack([move_plane(pixels, kind).flatten().numpy() for kind in kinds])[which.ravel()]
+    sources = [move_plane(pixels, kind).flatten().numpy() for kind in kinds]
+    return np.array(sources, np.int64).reshape(-1, height * width)[which.ravel()]
 
 
 def take(x: Tensor, sources: Ints) -> Tensor:

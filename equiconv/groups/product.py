@@ -9,7 +9,7 @@ from torch import Tensor
 
 from equiconv.errors import GroupError
 from equiconv.groups import irreps, laws
-from equiconv.groups.batches import check_elements, check_image
+from equiconv.groups.batches import check_batch
 from equiconv.groups.group import Group
 from equiconv.groups.laws import Floats, Ints
 from equiconv.groups.representation import Representation
@@ -91,7 +91,7 @@ class DirectProduct(Group):
 
     def transform_images(self, x: Tensor, elements: Ints, *, interpolation: str = "bicubic") -> Tensor:
         """Move each image by an element of its own: by the parts in each factor, those of the last factor first."""
-        elements = check_elements(self, elements, len(check_image(self, x)))
+        elements = check_batch(self, x, elements, interpolation)
         parts = np.unravel_index(elements, [factor.order for factor in self._factors])
         for factor, part in reversed(list(zip(self._factors, parts, strict=True))):
             x = factor.transform_images(x, part, interpolation=interpolation)

@@ -9,7 +9,7 @@ import numpy as np
 from equiconv.errors import FieldTypeError, GroupError
 from equiconv.groups import irreps, quotient
 from equiconv.groups.batches import elements_alike
-from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen, permutation_matrices
+from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen, permutation_matrices, snapped
 from equiconv.groups.values import WriteOnce, enclosed, integer
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ class Representation(WriteOnce):
         Raises:
             GroupError: if this group moves plane or colors, but not as an element of the other group does.
         """
-        rho = np.tensordot(elements_alike(self.group, group), self.rho, 1)  # (g, d, d)
+        rho = snapped(np.tensordot(elements_alike(self.group, group), self.rho, 1))  # (g, d, d)
         name = f"{enclosed(self)}.under({group!r})"
         summands = tuple(a.under(group) for a in self.summands) if len(self.summands) > 1 else ()
         return Representation(group, rho, name=name, flat=self.flat, block=self.block, summands=summands)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from equiconv.errors import GroupError
 from equiconv.groups import irreps, laws
-from equiconv.groups.batches import check_elements, check_image
+from equiconv.groups.batches import check_batch
 from equiconv.groups.group import Group
 from equiconv.groups.laws import Floats, Ints, snapped
 from equiconv.groups.values import enclosed, is_number
@@ -68,7 +68,7 @@ class Subgroup(Group):
 
     def transform_images(self, x: Tensor, elements: Ints, *, interpolation: str = "bicubic") -> Tensor:
         """Move each image by an element of its own, as the parent does."""
-        elements = check_elements(self, elements, len(check_image(self, x)))
+        elements = check_batch(self, x, elements, interpolation)
         return self.parent.transform_images(x, np.array(self.elements)[elements], interpolation=interpolation)
 
     def _irreps(self) -> list[Floats]:

@@ -12,7 +12,7 @@ from equiconv.errors import FieldTypeError, GroupError, ShapeError
 from equiconv.groups import Cyclic, Dihedral, FieldType, Group
 from equiconv.groups.laws import Floats, Ints
 from equiconv.groups.values import is_number
-from equiconv.layers.layer import check_flags
+from equiconv.layers.layer import check_flags, shown
 from equiconv.losses.distance import mean_within, permuted_distance, relative, spread
 from equiconv.taps import Layers, Tap, Taps, Which, is_meant, listed
 
@@ -123,7 +123,7 @@ class EquivarianceLoss:
 
         Raises:
             FieldTypeError: if a layer is not there, or did not run, or it is not known how its map should move.
-            ShapeError: if the group does not move such images, or a map is not of its type.
+            ShapeError: if there are no images, the group does not move such, or a map is not of its type.
         """
         elements = self.draw(len(images))
         with Taps(model, self.layers) as taps:
@@ -132,6 +132,8 @@ class EquivarianceLoss:
 
     def draw(self, count: int) -> Ints:
         """Draw an element for each of some images, by torch's random numbers of the CPU; returns ``(count,)``."""
+        if count < 1:
+            raise ShapeError(f"EquivarianceLoss: a batch has at least one image; got {count}")
         return torch.multinomial(self.probabilities, count, replacement=True).numpy()
 
     def doubled(self, images: Tensor, elements: Ints) -> Tensor:
@@ -186,17 +188,16 @@ class EquivarianceLoss:
             what for which, what in self.carried.items() if is_meant(which, tap.name.partition("#")[0], tap.module)
         )
         carried = next(found, None)
-        if isinstance(carried, FieldType):
-            return _on(self.group, carried, tap.name), carried.unflatten(value) if value.dim() == 4 else value
-        if carried is not None:
+        if carried is not None and not isinstance(carried, FieldType):
             return _invariants(self.group, tap.name, carried(value))
-        if tap.field_type is None:
+        kind = tap.field_type if carried is None else carried
+        if kind is None:
             return _invariants(self.group, tap.name, value)
-        return _on(self.group, tap.field_type, tap.name), value
+        return _on(self.group, kind, tap.name), _laid_out(kind, value)
 
     def __repr__(self) -> str:
-        layers = [which if isinstance(which, str) else which.__name__ for which in self.layers]
-        carried = {which if isinstance(which, str) else which.__name__: what for which, what in self.carried.items()}
+        layers = [shown(which) for which in self.layers]
+        carried = {shown(which): shown(what) for which, what in self.carried.items()}
         return (
             f"EquivarianceLoss({self.group!r}, {layers}, {self.beta}, carried={carried}, normalized={self.normalized}, "
             f"draw={self.probabilities.tolist()}, interpolation={self.interpolation!r})"
@@ -276,3 +277,9 @@ def _invariants(group: Group, name: str, x: Tensor) -> tuple[FieldType, Tensor]:
             "(B, C); say what it carries, such as carried=16 * group.regular"
         )
     return x.shape[1] * group.trivial, x if x.dim() == 4 else x[..., None, None]
+
+
+def _laid_out(kind: FieldType, x: Tensor) -> Tensor:
+    """Return vectors (B, C) as maps, and flat maps of other networks in the layout of a type, if they may be of it."""
+    maps = x[..., None, None] if x.dim() == 2 else x
+    return kind.unflatten(maps) if maps.dim() == 4 and maps.shape[1] == kind.channels else maps
