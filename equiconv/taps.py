@@ -1,6 +1,6 @@
 """Listening to the feature maps inside a network while it runs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -9,13 +9,16 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from equiconv.errors import FieldTypeError
-from equiconv.groups import FieldType
+from equiconv.groups import FieldType, Representation
+from equiconv.groups.field_type import as_type
 from equiconv.layers.layer import FieldLayer
 
-__all__ = ["Tap", "Taps", "find_layers", "is_meant", "listed"]
+__all__ = ["Tap", "Taps", "by_layer", "carried_by", "find_layers", "is_meant", "listed"]
 
 Which = str | type[nn.Module]
 Layers = Which | Sequence[Which]
+Said = FieldType | Callable[[Tensor], Tensor]
+Carried = Said | Representation
 
 WRAPPED = ({"module"}, {"_orig_mod"}, {"_forward_module"})  # by data parallel, by the compiler, by Fabric
 
@@ -154,3 +157,42 @@ def is_meant(which: Which, name: str, module: nn.Module) -> bool:
 
 def _classes(modules: Mapping[str, nn.Module]) -> str:
     return ", ".join(sorted({type(module).__name__ for module in modules.values()}))
+
+
+def by_layer(carried: Carried | Mapping[Which, Carried] | None) -> dict[Which, Said]:
+    """Return what the maps of layers carry by names and classes of these, names first.
+
+    Args:
+        carried: a field type, or a function that makes invariant channels of a map; or these by name or class; a
+            representation stands for one field of it.
+
+    Raises:
+        FieldTypeError: if it is none of these.
+    """
+    if carried is None:
+        return {}
+    found: dict[Which, Carried] = dict(carried) if isinstance(carried, Mapping) else {nn.Module: carried}
+    listed(tuple(found))
+    said: dict[Which, Said] = {}
+    for which in sorted(found, key=lambda which: not isinstance(which, str)):
+        what = found[which]
+        said[which] = as_type(what) if isinstance(what, Representation) else what
+        if not isinstance(said[which], FieldType) and not callable(what):
+            raise FieldTypeError(
+                "carried is a field type, such as 16 * group.regular, or a function that makes invariant channels of a "
+                f"map, such as ChannelMaxPool(4); or these by names and classes of layers; got {what!r}"
+            )
+    return said
+
+
+def carried_by(said: Mapping[Which, Said], taps: "Taps", tap: Tap) -> Said | None:
+    """Return what is said of the map of a module; None if nothing is.
+
+    Raises:
+        FieldTypeError: if something is said of a name or class that is none of the layers listened to.
+    """
+    for which in said:
+        if not any(is_meant(which, name, module) for name, module in taps.wanted.items()):
+            raise FieldTypeError(f"carried: {which!r} is none of the layers: {', '.join(taps.wanted)}")
+    name = tap.name.partition("#")[0]
+    return next((what for which, what in said.items() if is_meant(which, name, tap.module)), None)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from samples import CONVOLUTIONS, GRID, LAYERS, OFF_GRID, SHAPES, SOME
+from taught import equivariance
 from torch import nn
 from zoo import BROKEN
 from zoo_layers import BROKEN_LAYERS
@@ -50,12 +51,12 @@ def loss_of(layer, side):
 @pytest.mark.parametrize("group", GRID, ids=repr)
 def test_no_loss_for_a_network_that_is_equivariant(group, training):
     net = CNN(group, 4, classes=3, kernel_sizes=(3, 3, 3), dropout=0.0).double().train(training)
-    loss = EquivarianceLoss(group, [FieldLayer, nn.BatchNorm3d, nn.Linear], draw=others(group))
+    loss = equivariance(group, [FieldLayer, nn.BatchNorm3d, nn.Linear], draw=others(group))
     output, penalty, errors = loss(net, square(1 * group.image, 14))
     assert penalty < ZERO
     assert len(errors) > 8
     torch.testing.assert_close(output[:6], output[6:])  # logits do not move
-    mean = EquivarianceLoss(group, [FieldLayer], normalized=False, draw=others(group))(net, square(1 * group.image, 14))
+    mean = equivariance(group, [FieldLayer], normalized=False, draw=others(group))(net, square(1 * group.image, 14))
     assert 0 <= mean.penalty < ZERO
 
 
@@ -82,7 +83,7 @@ def test_what_is_broken_has_a_loss(make):
     elif make.__name__ == BLIND:
         assert loss_of(broken, 9) < ZERO
     else:
-        assert not loss_of(broken, SIDES.get(make.__name__, 9)) < 1e-6
+        assert not loss_of(broken, SIDES.get(make.__name__, 9)) < 1e-10
 
 
 class Constant(nn.Module):
@@ -99,9 +100,9 @@ class Constant(nn.Module):
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.1, -1e6, 1e-6])
 def test_a_map_that_does_not_vary_counts_as_one(value, dtype, group):
     images = torch.rand(16, 3, 31, 31, dtype=dtype)
-    found = EquivarianceLoss(group, Constant, draw=others(group))(Constant(value), images).penalty
+    found = equivariance(group, Constant, draw=others(group))(Constant(value), images).penalty
     assert found == pytest.approx(1, abs=0.1) if group.keeps_grid else found > 0.5
-    assert math.isnan(EquivarianceLoss(group, Constant)(Constant(math.nan), images).penalty)
+    assert math.isnan(equivariance(group, Constant)(Constant(math.nan), images).penalty)
 
 
 def test_an_ordinary_network_is_far_from_equivariant():
@@ -109,11 +110,11 @@ def test_an_ordinary_network_is_far_from_equivariant():
     net = nn.Sequential(nn.Conv2d(3, 8, 5), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3))
     images = torch.randn(16, 3, 14, 14)
     for group in (P4(), P4M(), Flip(), HueShift(3), HueShift(3) * P4(), Cyclic(8)):
-        _, penalty, errors = EquivarianceLoss(group, ["0", "3"], draw=others(group))(net, images)
+        _, penalty, errors = equivariance(group, ["0", "3"], draw=others(group))(net, images)
         assert penalty > 0.5
         assert all(0.2 < error < 3 for error in errors.values())
     noise = torch.randn(32, 8, 9, 9)  # two maps that have nothing to do with each other: 2
-    found = EquivarianceLoss(P4(), "Blind")(Blind(noise), torch.rand(16, 3, 9, 9)).penalty
+    found = equivariance(P4(), "Blind")(Blind(noise), torch.rand(16, 3, 9, 9)).penalty
     assert found == pytest.approx(2, rel=0.05)
 
 
@@ -133,10 +134,7 @@ def test_the_size_of_the_features_does_not_count(group, size):
     smaller.load_state_dict({name: size * value for name, value in net.state_dict().items()})
     images, loss, mean = (
         torch.rand(8, 3, 11, 11),
-        *(
-            EquivarianceLoss(group, nn.Conv2d, normalized=normalized, draw=others(group))
-            for normalized in (True, False)
-        ),
+        *(equivariance(group, nn.Conv2d, normalized=normalized, draw=others(group)) for normalized in (True, False)),
     )
 
     def penalties(one):
@@ -154,7 +152,7 @@ def test_the_size_of_the_features_does_not_count(group, size):
 
 def test_elements_are_drawn_as_told():
     draw = [0, 1, 2, 5]
-    loss = EquivarianceLoss(P4(), "x", draw=draw)
+    loss = equivariance(P4(), "x", draw=draw)
     assert loss.probabilities.tolist() == [0, 0.125, 0.25, 0.625]
     torch.manual_seed(1)
     first = loss.draw(8000)
@@ -162,8 +160,8 @@ def test_elements_are_drawn_as_told():
     torch.manual_seed(1)
     assert np.array_equal(loss.draw(8000), first)
     assert not np.array_equal(loss.draw(8000), first)
-    assert EquivarianceLoss(P4(), "x").probabilities.tolist() == [0.25] * 4
-    assert (EquivarianceLoss(P4(), "x", draw=[0, 1, 1, 1]).draw(500) > 0).all()
+    assert equivariance(P4(), "x").probabilities.tolist() == [0.25] * 4
+    assert (equivariance(P4(), "x", draw=[0, 1, 1, 1]).draw(500) > 0).all()
     shift = correlation(first)
     assert abs(shift) < 0.05  # each image has its own
 
@@ -174,7 +172,7 @@ def correlation(drawn):
 
 def test_the_loss_follows_from_the_seed():
     net, images = nn.Conv2d(3, 4, 3), torch.rand(4, 3, 9, 9)
-    loss, found = EquivarianceLoss(P4M(), nn.Conv2d), []
+    loss, found = equivariance(P4M(), nn.Conv2d), []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
         found.append(loss(net, images).penalty.item())
@@ -208,7 +206,7 @@ def test_the_penalty_is_beta_times_the_sum_of_the_errors():
     net, images = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3)), torch.rand(4, 3, 9, 9)
     for beta in (0, 0.5, 3):
         torch.manual_seed(0)
-        _, penalty, errors = EquivarianceLoss(P4(), nn.Conv2d, beta)(net, images)
+        _, penalty, errors = equivariance(P4(), nn.Conv2d, beta)(net, images)
         assert penalty.item() == pytest.approx(beta * sum(error.item() for error in errors.values()))
         assert list(errors) == ["0", "2"]
         assert all(not error.requires_grad and error > 0.1 for error in errors.values())
@@ -217,7 +215,7 @@ def test_the_penalty_is_beta_times_the_sum_of_the_errors():
 
 def test_outputs_are_of_the_images_and_then_of_the_moved_ones():
     net, images = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(64, 5)), torch.rand(4, 3, 6, 6)
-    output = EquivarianceLoss(P4M(), "0", draw=[0, 1, *[0] * 6])(net, images).output
+    output = equivariance(P4M(), "0", draw=[0, 1, *[0] * 6])(net, images).output
     torch.testing.assert_close(output, torch.cat([net(images), net(torch.rot90(images, 1, (-2, -1)))]))
 
 
@@ -227,7 +225,7 @@ def test_pooled_fields_of_a_broken_network_have_a_loss(group):
     net = nn.Sequential(
         nn.Conv2d(3, 2 * group.order, 3), nn.Unflatten(1, (2, group.order)), GroupPool(2 * group.regular)
     )
-    loss = EquivarianceLoss(group, GroupPool, draw=others(group))
+    loss = equivariance(group, GroupPool, draw=others(group))
     assert loss(net, torch.rand(6, 3, 13, 13)).penalty > 0.05
     if group.keeps_grid:
         own = nn.Sequential(GroupConv2d(group.image, 2 * group.regular, 3), GroupPool(2 * group.regular)).double()

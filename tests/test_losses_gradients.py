@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from taught import equivariance
 from torch import nn
 
 from equiconv.groups import P4, P4M, Cyclic, HueShift
 from equiconv.layers import ChannelMaxPool
-from equiconv.losses import EquivarianceLoss
 from equiconv.losses.distance import permuted_distance, relative, spread
 
 GROUPS = [P4(), P4M(), HueShift(3) * P4(), HueShift(4), Cyclic(8)]
@@ -28,7 +28,7 @@ def carried(group, kind):
 @pytest.mark.parametrize("group", GROUPS, ids=repr)
 def test_gradients_are_those_of_differences(group, kind, normalized, layout):
     what, channels = carried(group, kind)
-    loss = EquivarianceLoss(group, nn.Conv2d, 0.5, carried=what, normalized=normalized)
+    loss = equivariance(group, nn.Conv2d, 0.5, carried=what, normalized=normalized)
     images = torch.rand(2, 3, 6, 6, dtype=torch.float64)
     net = nn.Conv2d(3, channels, 2).double().to(memory_format=layout)
     names = [name for name, _ in net.named_parameters()]
@@ -104,14 +104,14 @@ def test_a_map_that_does_not_vary_has_a_finite_gradient():
         assert weight.grad.isfinite()
     net = nn.Conv2d(3, 4, 3)
     nn.init.zeros_(net.weight)
-    EquivarianceLoss(P4(), nn.Conv2d)(net, torch.rand(4, 3, 7, 7)).penalty.backward()
+    equivariance(P4(), nn.Conv2d)(net, torch.rand(4, 3, 7, 7)).penalty.backward()
     assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
 
 
 @pytest.mark.parametrize("group", [P4(), HueShift(4), Cyclic(8)], ids=repr)
 def test_half_precision_is_compared_in_single(group):
     net, images = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), torch.rand(8, 3, 9, 9)
-    loss, found = EquivarianceLoss(group, "0"), []
+    loss, found = equivariance(group, "0"), []
     for enabled in (False, True):
         torch.manual_seed(0)
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
@@ -122,13 +122,13 @@ def test_half_precision_is_compared_in_single(group):
     assert found[0] == pytest.approx(found[1], rel=0.05)
     assert net[0].weight.grad.isfinite().all()
     half = nn.Conv2d(3, 8, 3).to(torch.bfloat16)
-    assert EquivarianceLoss(group, nn.Conv2d)(half, images.to(torch.bfloat16)).penalty.dtype == torch.float32
+    assert equivariance(group, nn.Conv2d)(half, images.to(torch.bfloat16)).penalty.dtype == torch.float32
 
 
 def test_an_equivariant_map_is_reached():
     """Steps down the gradient make an ordinary kernel symmetric."""
     net, images = nn.Conv2d(3, 4, 3), torch.randn(32, 3, 9, 9)
-    loss, optimizer = EquivarianceLoss(P4(), nn.Conv2d, draw=[0, 1, 1, 1]), torch.optim.Adam(net.parameters(), 0.05)
+    loss, optimizer = equivariance(P4(), nn.Conv2d, draw=[0, 1, 1, 1]), torch.optim.Adam(net.parameters(), 0.05)
     first = loss(net, images).penalty.item()
     for _ in range(40):
         optimizer.zero_grad()

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from taught import equivariance
 from torch import nn
 
 from equiconv.groups import P4, SO2, Cyclic, Dihedral, HueShift
 from equiconv.layers import GroupConv2d
-from equiconv.losses import EquivarianceLoss
 from equiconv.losses.distance import mean_within
 from equiconv.taps import Taps, find_layers
 
@@ -27,9 +27,9 @@ def smooth(count=8, side=33):
 def test_a_network_that_keeps_the_pixels_has_no_loss(group, side):
     noise = torch.randn(6, 3, side, side, dtype=torch.float64)
     kind = group.image
-    loss = EquivarianceLoss(group, "Identity", carried=1 * kind, draw=np.arange(group.order))
+    loss = equivariance(group, "Identity", carried=1 * kind, draw=np.arange(group.order))
     assert loss(nn.Identity(), noise).penalty < 1e-12
-    wrong = EquivarianceLoss(group, "Flipped", carried=1 * kind, draw=np.arange(group.order))
+    wrong = equivariance(group, "Flipped", carried=1 * kind, draw=np.arange(group.order))
     assert wrong(Flipped(), noise).penalty > 0.2 or side == 4
 
 
@@ -43,8 +43,8 @@ def test_networks_of_other_angles_have_a_small_loss_on_smooth_images(group, most
     kind = group.regular if group.max_frequency is None else group.irrep(0) + group.irrep(1)
     conv = GroupConv2d(group.image, 4 * kind, 5, padding=2)
     draw = np.any(abs(group.plane) % 1 > 1e-9, axis=(1, 2)).astype(float)
-    found = EquivarianceLoss(group, GroupConv2d, draw=draw)(conv, smooth()).penalty
-    plain = EquivarianceLoss(group, nn.Conv2d, draw=draw)(nn.Conv2d(3, 12, 5, padding=2), smooth()).penalty
+    found = equivariance(group, GroupConv2d, draw=draw)(conv, smooth()).penalty
+    plain = equivariance(group, nn.Conv2d, draw=draw)(nn.Conv2d(3, 12, 5, padding=2), smooth()).penalty
     assert found < most
     assert plain > 10 * found
 
@@ -56,9 +56,9 @@ def test_fields_turn_between_the_elements_of_the_grid():
     found = []
     for places in (slice(None), [*range(1, 8), 0], [0, *range(7, 0, -1)]):
         net = nn.Sequential(conv, Indexed(places))
-        loss = EquivarianceLoss(group, Indexed, carried=4 * group.regular, draw=EIGHTH)
+        loss = equivariance(group, Indexed, carried=4 * group.regular, draw=EIGHTH)
         found.append(loss(net, images).penalty.item())
-    unmoved = EquivarianceLoss(group, GroupConv2d, carried=lambda x: x.flatten(1, 2), draw=EIGHTH)
+    unmoved = equivariance(group, GroupConv2d, carried=lambda x: x.flatten(1, 2), draw=EIGHTH)
     right, shifted, backwards, still = *found, unmoved(conv, images).penalty.item()
     assert shifted == pytest.approx(right, rel=1e-3)  # a shift from the other side commutes with the group
     assert min(backwards, still) > 2.5 * right
@@ -83,9 +83,9 @@ def test_what_comes_from_outside_does_not_count():
             return x + frame
 
     noise = torch.randn(4, 1, 15, 15, dtype=torch.float64)
-    loss = EquivarianceLoss(Cyclic(8), Bordered, normalized=False, draw=EIGHTH)
+    loss = equivariance(Cyclic(8), Bordered, normalized=False, draw=EIGHTH)
     assert loss(Bordered(), noise).penalty < 1e-12
-    nearest = EquivarianceLoss(Cyclic(8), Bordered, normalized=False, draw=EIGHTH, interpolation="nearest")
+    nearest = equivariance(Cyclic(8), Bordered, normalized=False, draw=EIGHTH, interpolation="nearest")
     assert nearest(Bordered(), noise).penalty > 10
     difference = torch.zeros(1, 2, 15, 15)
     difference[:, :, 0, 0] = 1e3
@@ -96,15 +96,15 @@ def test_what_comes_from_outside_does_not_count():
 def test_maps_without_an_inside_have_no_loss():
     net = nn.AdaptiveAvgPool2d(2)
     noise = torch.randn(4, 3, 9, 9)
-    assert EquivarianceLoss(Cyclic(8), "AdaptiveAvgPool2d", normalized=False, draw=EIGHTH)(net, noise).penalty == 0
+    assert equivariance(Cyclic(8), "AdaptiveAvgPool2d", normalized=False, draw=EIGHTH)(net, noise).penalty == 0
 
 
 def test_turns_on_and_off_the_grid_are_compared_together():
     torch.manual_seed(2)
     net, noise = nn.Conv2d(3, 4, 3), torch.randn(8, 3, 9, 9)
-    loss = EquivarianceLoss(Cyclic(8), nn.Conv2d, normalized=False)
+    loss = equivariance(Cyclic(8), nn.Conv2d, normalized=False)
     elements = np.array([0, 2, 4, 6, 0, 2, 4, 6])
-    quarter = EquivarianceLoss(P4(), nn.Conv2d, normalized=False)
+    quarter = equivariance(P4(), nn.Conv2d, normalized=False)
     penalties = []
     for one, drawn in ((loss, elements), (quarter, elements // 2)):
         with Taps(net, one.layers) as taps:
@@ -149,7 +149,7 @@ def test_names_are_those_of_the_network_however_it_is_wrapped():
 
 def test_a_wrapped_network_has_the_same_penalty():
     net, noise = Net(), torch.randn(4, 3, 9, 9)
-    loss, found = EquivarianceLoss(P4(), nn.Conv2d), []
+    loss, found = equivariance(P4(), nn.Conv2d), []
     for model in (net, nn.DataParallel(net), Wrapper(net)):
         torch.manual_seed(0)
         _, penalty, errors = loss(model, noise)
@@ -160,7 +160,7 @@ def test_a_wrapped_network_has_the_same_penalty():
 
 def test_a_compiled_network_has_the_same_penalty():
     net, noise = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh()), torch.randn(4, 3, 9, 9)
-    loss, found = EquivarianceLoss(P4(), "0"), []
+    loss, found = equivariance(P4(), "0"), []
     compiled = torch.compile(net, backend="aot_eager")
     for model in (net, compiled, compiled):
         torch.manual_seed(0)

@@ -4,13 +4,14 @@ import math
 
 import pytest
 import torch
+from taught import equivariance
 from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.training import Implicit
 from equiconv.groups import P4, P4M, Cyclic, Dihedral
 from equiconv.layers import ChannelMaxPool
-from equiconv.losses import EquivarianceLoss, ien_draw
+from equiconv.losses import ien_draw
 from equiconv.models import create
 
 QUARTERS = {"R4": (P4(), False), "R4 and reflection": (P4M(), True)}
@@ -86,7 +87,7 @@ def test_the_published_objective(mode, orders):
     group, _ = MODES[mode]
     net = Network(ChannelMaxPool(orders)).double()
     images, labels = torch.rand(12, 3, 9, 9, dtype=torch.float64), torch.randint(5, (12,))
-    loss = EquivarianceLoss(
+    loss = equivariance(
         group,
         ["first", "second"],
         0.7,
@@ -121,7 +122,7 @@ def test_the_published_network(mode):
     group, _ = MODES[mode]
     net = create("cnn-basic", None, in_channels=1, orders=4, width=16, classes=10).double()
     images, labels = torch.rand(4, 1, 28, 28, dtype=torch.float64), torch.randint(10, (4,))
-    loss = EquivarianceLoss(group, net.taps, carried=net.pool, normalized=False, draw=ien_draw(group))
+    loss = equivariance(group, net.taps, carried=net.pool, normalized=False, draw=ien_draw(group))
     torch.manual_seed(1)
     elements = loss.draw(4).tolist()
     both = torch.cat([images, torch.stack([forth(x, g, group) for x, g in zip(images, elements, strict=True)])])
@@ -147,9 +148,9 @@ def test_the_published_network(mode):
 def test_nearest_pixels_have_a_floor_and_the_mask_has_none():
     """The identity is equivariant; zeros from outside and rounding of places are all that is left."""
     images = torch.randn(64, 1, 17, 17, dtype=torch.float64)
-    floor = EquivarianceLoss(
+    floor = equivariance(
         Cyclic(8), "Identity", normalized=False, draw=[0, 1, 0, 0, 0, 0, 0, 0], interpolation="nearest"
     )
     assert 0.28 < floor(nn.Identity(), images).penalty < 0.65
-    own = EquivarianceLoss(Cyclic(8), "Identity", normalized=False, draw=[0, 1, 0, 0, 0, 0, 0, 0])
+    own = equivariance(Cyclic(8), "Identity", normalized=False, draw=[0, 1, 0, 0, 0, 0, 0, 0])
     assert own(nn.Identity(), images).penalty < 1e-20

@@ -194,7 +194,7 @@ class Tokens(nn.Module):
             FieldTypeError,
             "carried: 0 returns",
         ),
-        (ordinary, torch.rand(2, 3, 8, 8), {"carried": {"0": "regular"}}, FieldTypeError, "expected a field type"),
+        (ordinary, torch.rand(2, 3, 8, 8), {"carried": {"0": "regular"}}, FieldTypeError, "carried is a field type"),
         (lambda: nn.Sequential(Tokens()), torch.rand(2, 3, 8, 8), {}, ShapeError, r"0 returns \(2, 3, 64\); expected"),
     ],
 )

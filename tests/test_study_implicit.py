@@ -17,7 +17,7 @@ from benchmarks.studies.cell import StudyCell, run_cell
 from benchmarks.studies.implicit import Taught, Watched
 from benchmarks.studies.results import joined, study_results
 from benchmarks.studies.supply import InMemory
-from benchmarks.studies.table import summarize
+from benchmarks.studies.table import costs, summarize
 from equiconv import EquiconvError, GroupConv2d
 from equiconv.groups import P4, Cyclic
 from equiconv.layers import ChannelMaxPool, GroupPool
@@ -91,8 +91,8 @@ def test_what_is_taught_determines_the_result():
     assert [row.copies for row in rows[:2]] == [1, 2]
     assert summarize(TAUGHT, WATCHING, [], {})["implicit"] == dict(TEACHING)
     assert summarize(PLAIN, WATCHING, [], {})["implicit"] is None
-    passes = [summarize(row, WATCHING, [], {})["passes"] for row in rows[:2]]
-    assert passes == [2, 4]
+    passes = [costs(row, WATCHING, 10)["training_macs"] / costs(row, WATCHING, 10)["macs"] for row in rows[:2]]
+    assert passes == [6, 12]  # two epochs, forward and backward
 
 
 def test_words_of_a_file_become_the_loss():
@@ -135,7 +135,7 @@ ROWS = "[recipe]\nepochs = 1\n[[row]]\nname = 'a'\ngroup = 'Trivial'\n"
         (f"{ROWS}implicit = {{group = 'P4', beta = -1.0}}", "row a: EquivarianceLoss: beta is a number"),
         (f"{ROWS}implicit = {{group = 'P4', draw = 'all'}}", "draw is one of uniform, others, ien; got 'all'"),
         (f"{ROWS}implicit = {{group = 'Flip', draw = 'ien'}}", "the published draw is of"),
-        (f"{ROWS}implicit = {{group = 'P4', interpolation = 'bilinear'}}", "interpolation is"),
+        (f"{ROWS}implicit = {{group = 'P4', interpolation = 'cubic'}}", "interpolation is"),
         (f"{ROWS}implicit = {{group = 'P4', layers = 'conv'}}", "layers are a list of names, such as"),
         (f"{ROWS}implicit = {{group = 'P4', pooled = true, orders = [4]}}", "not both: leave out pooled or orders"),
         (f"{ROWS}implicit = {{group = 'P4', orders = [0]}}", "orders has integers >= 1"),
@@ -178,7 +178,7 @@ def test_results_are_strict_and_join_older_ones(digits, tmp_path):
     new, old = (study_results(study, [digits.describe()], [outcome], "x") for outcome in outcomes)
     assert new["watched"] is None
     assert [cell["penalties"] for cell in new["cells"]] == [[]]
-    old["rows"] = [{key: row[key] for key in row if key not in ("implicit", "passes")} for row in old["rows"]]
+    old["rows"] = [{key: row[key] for key in row if key not in ("implicit", "training_macs")} for row in old["rows"]]
     old["cells"] = [{key: cell[key] for key in cell if key not in ("penalties", "watched")} for cell in old["cells"]]
     older = {key: old[key] for key in old if key != "watched"}
     files = tmp_path / "new.json", tmp_path / "older.json", tmp_path / "other.json"

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from taught import equivariance
 from test_training import ROOT, Hardware, fabric, losses, same, task
 from torch import nn
 from torch.nn import functional as F
@@ -16,7 +17,6 @@ from benchmarks.training.feed import UNCOUNTED
 from equiconv import EquiconvError
 from equiconv.groups import P4, HueShift
 from equiconv.layers import ChannelMaxPool
-from equiconv.losses import EquivarianceLoss
 
 RECIPE = Recipe(3, batch_size=16, learning_rate=0.05, schedule="onecycle")
 TURNED = [0, 1, 0, 0]
@@ -31,7 +31,7 @@ def network():
 def taught(net=None, loss=None, **options):
     """Return a task whose objective is the loss; without one, the mean squared error under a quarter turn."""
     own = network() if net is None else net
-    loss = loss or EquivarianceLoss(P4(), ["0", "2"], 2.0, normalized=False, draw=TURNED)
+    loss = loss or equivariance(P4(), ["0", "2"], 2.0, normalized=False, draw=TURNED)
     return replace(task(), net=own, objective=Implicit(own, loss), **options)
 
 
@@ -104,7 +104,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch():
 def test_a_network_learns_to_be_equivariant():
     penalties = []
     for beta in (0, 10):
-        one = taught(loss=EquivarianceLoss(P4(), ["0", "2"], beta, draw=[0, 1, 1, 1]))
+        one = taught(loss=equivariance(P4(), ["0", "2"], beta, draw=[0, 1, 1, 1]))
         history = fit(one, replace(RECIPE, epochs=6, learning_rate=0.02), fabric())
         penalties.append([epoch["penalty of 0"] for epoch in history])
         for epoch in history:
@@ -115,7 +115,7 @@ def test_a_network_learns_to_be_equivariant():
 
 def test_a_run_that_was_cut_off_goes_on_to_the_bit(tmp_path):
     def random():
-        return taught(loss=EquivarianceLoss(HueShift(3) * P4(), ["0", "2"]))
+        return taught(loss=equivariance(HueShift(3) * P4(), ["0", "2"]))
 
     def fail(net):
         if len(seen) == 1:
@@ -143,7 +143,7 @@ def test_another_objective_is_another_run(tmp_path):
     changes = {"beta": 3.0, "normalized": True, "draw": None, "carried": ChannelMaxPool(4), "layers": "0"}
     for options in ({name: value} for name, value in changes.items()):
         usual = {"layers": ["0", "2"], "beta": 2.0, "normalized": False, "draw": TURNED}
-        others.append(taught(loss=EquivarianceLoss(P4(), **{**usual, **options})))
+        others.append(taught(loss=equivariance(P4(), **{**usual, **options})))
     for other in others:
         with pytest.raises(EquiconvError, match=r"of another run \(objective: "):
             fit(other, recipe, fabric(), folder=tmp_path)
@@ -155,7 +155,7 @@ def doubled_entries(x):
 
 def test_an_objective_has_the_same_name_in_another_process():
     """A run goes on in another process only if what tells it from others has no place in the memory."""
-    loss = EquivarianceLoss(P4(), "0", carried=doubled_entries)
+    loss = equivariance(P4(), "0", carried=doubled_entries)
     assert "doubled_entries" in repr(taught(loss=loss).objective)
     assert " at 0x" not in repr(taught(loss=loss).objective)
 
@@ -164,7 +164,7 @@ def test_a_penalty_that_is_not_finite_stops(tmp_path):
     def broken(x):
         return x * torch.nan
 
-    one = taught(loss=EquivarianceLoss(P4(), "0", 0.0, carried=broken))
+    one = taught(loss=equivariance(P4(), "0", 0.0, carried=broken))
     with pytest.raises(FloatingPointError, match="became nan in epoch 1"):
         fit(one, RECIPE, fabric())
 

@@ -1,6 +1,6 @@
 """The loss of implicit equivariance."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +14,9 @@ from equiconv.groups.laws import Floats, Ints
 from equiconv.groups.values import is_number
 from equiconv.layers.layer import check_flags, shown
 from equiconv.losses.distance import mean_within, permuted_distance, relative, spread
-from equiconv.taps import Layers, Tap, Taps, Which, is_meant, listed
+from equiconv.taps import Carried, Layers, Said, Tap, Taps, Which, by_layer, carried_by, listed
 
 __all__ = ["EquivarianceLoss", "Pair", "ien_draw"]
-
-Carried = FieldType | Callable[[Tensor], Tensor]
 
 INTERPOLATIONS = ("bicubic", "bilinear", "nearest")
 
@@ -58,7 +56,8 @@ class EquivarianceLoss:
     Args:
         group: the group, finite, or continuous: then its elements are those in its tables.
         layers: the modules: names as of ``model.named_modules()``, classes, or several of these.
-        beta: the weight of the loss, at least 0.
+        beta: the weight of the loss, at least 0. The errors of all layers are summed: a large weight is fulfilled by
+            kernels that look the same from all sides, and leaves little to learn with. Published: 1, not normalized.
         carried: what the maps carry: a field type on the group, or a function, such as ``ChannelMaxPool(4)`` or a
             ``GroupPool``, that makes invariant channels of a map; or these by names and classes of layers. None asks
             the layers, as told above.
@@ -91,7 +90,7 @@ class EquivarianceLoss:
         self,
         group: Group,
         layers: Layers,
-        beta: float = 1.0,
+        beta: float = 0.01,
         *,
         carried: Carried | Mapping[Which, Carried] | None = None,
         normalized: bool = True,
@@ -107,7 +106,7 @@ class EquivarianceLoss:
             known = ", ".join(map(repr, INTERPOLATIONS))
             raise FieldTypeError(f"EquivarianceLoss: interpolation is one of {known}; got {interpolation!r}")
         self.group, self.layers, self.beta = group, listed(layers), beta
-        self.carried = _by_layer(carried)
+        self.carried = by_layer(carried)
         self.normalized, self.interpolation = normalized, interpolation
         self.probabilities = _probabilities(group, draw)
 
@@ -156,12 +155,12 @@ class EquivarianceLoss:
                 f"EquivarianceLoss: {', '.join(silent)} did not run; name layers that do, and compile a network after "
                 "its first pass with the loss, not before"
             )
-        errors = {tap.name: self._error(tap, elements) for tap in taps.taps}
+        errors = {tap.name: self._error(taps, tap, elements) for tap in taps.taps}
         penalty = self.beta * torch.stack(list(errors.values())).sum()
         return penalty, {name: error.detach() for name, error in errors.items()}
 
-    def _error(self, tap: Tap, elements: Ints) -> Tensor:
-        field_type, value = self._typed(tap)
+    def _error(self, taps: Taps, tap: Tap, elements: Ints) -> Tensor:
+        field_type, value = self._typed(tap, carried_by(self.carried, taps, tap))
         if len(value) != 2 * len(elements):
             raise ShapeError(f"{tap.name}: a map of {len(value)} images; the loss ran {2 * len(elements)}")
         fields = field_type.fields(value)  # (2b, n, d, h, w)
@@ -181,13 +180,9 @@ class EquivarianceLoss:
         there = field_type.transform_each(still, elements, interpolation=self.interpolation)
         return mean_within(moved - there, self.group.plane[elements])
 
-    def _typed(self, tap: Tap) -> tuple[FieldType, Tensor]:
+    def _typed(self, tap: Tap, carried: Said | None) -> tuple[FieldType, Tensor]:
         """Return what a map is asked to carry, and the map as a tensor of that type, in single precision at least."""
         value = tap.value if tap.value.dtype == torch.float64 else tap.value.float()
-        found = (
-            what for which, what in self.carried.items() if is_meant(which, tap.name.partition("#")[0], tap.module)
-        )
-        carried = next(found, None)
         if carried is not None and not isinstance(carried, FieldType):
             return _invariants(self.group, tap.name, carried(value))
         kind = tap.field_type if carried is None else carried
@@ -241,21 +236,6 @@ def _probabilities(group: Group, draw: ArrayLike | None) -> Tensor:
             f"not all 0; got {draw!r}"
         )
     return torch.tensor(numbers / numbers.sum())
-
-
-def _by_layer(carried: Carried | Mapping[Which, Carried] | None) -> dict[Which, Carried]:
-    """Return what is carried by the names and classes of layers: names first."""
-    if carried is None:
-        return {}
-    found = dict(carried) if isinstance(carried, Mapping) else {nn.Module: carried}
-    listed(tuple(found))
-    for what in found.values():
-        if not isinstance(what, FieldType) and not callable(what):
-            raise FieldTypeError(
-                "EquivarianceLoss: a map carries a field type, such as 16 * group.regular, or what a function of it "
-                f"returns, such as ChannelMaxPool(4); got {what!r}"
-            )
-    return dict(sorted(found.items(), key=lambda item: not isinstance(item[0], str)))
 
 
 def _on(group: Group, field_type: FieldType, name: str) -> FieldType:

@@ -1,20 +1,14 @@
 """What the maps of a network are made of: how a group would move them."""
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from equiconv.errors import FieldTypeError, GroupError, ShapeError
-from equiconv.groups import FieldType, Group, Representation
-from equiconv.groups.field_type import as_type
+from equiconv.groups import FieldType, Group
 from equiconv.groups.laws import Ints
-from equiconv.taps import Tap, Which, is_meant
-
-Carried = FieldType | Representation | Callable[[Tensor], Tensor]
-Said = FieldType | Callable[[Tensor], Tensor]
+from equiconv.taps import Said, Tap
 
 
 class Map:
@@ -64,29 +58,6 @@ class Map:
                 "layers to be measured, or say in carried= what makes maps of this"
             )
         return (value[:, :, None, None] if value.dim() == 2 else value.flatten(1, -3)).cpu()  # (b, c, h, w)
-
-
-def by_name(carried: Carried | Mapping[Which, Carried] | None, wanted: Mapping[str, nn.Module]) -> dict[str, Said]:
-    """Return what layers carry, by their names.
-
-    Args:
-        carried: what is said of all, or by name or class; a name goes before a class.
-        wanted: the layers by their names.
-
-    Raises:
-        FieldTypeError: if a name or class is none of the layers, or what is said of it is neither type nor function.
-    """
-    found: dict[str, Said] = {}
-    if carried is None:
-        return found
-    carried = carried if isinstance(carried, Mapping) else {nn.Module: carried}
-    for which in sorted(carried, key=lambda which: isinstance(which, str)):
-        names = [name for name, module in wanted.items() if is_meant(which, name, module)]
-        if not names:
-            raise FieldTypeError(f"carried: {which!r} is none of the layers measured: {', '.join(wanted)}")
-        value = carried[which]
-        found |= dict.fromkeys(names, value if callable(value) else as_type(value))
-    return found
 
 
 def moved_by(kind: FieldType, group: Group) -> tuple[FieldType, Ints] | None:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from equiconv.errors import FieldTypeError, ShapeError
 from equiconv.groups import Group
 from equiconv.groups.laws import Floats
-from equiconv.taps import Layers, Tap, Taps, Which
-from equiconv.testing.carried import Carried, Map, by_name
+from equiconv.taps import Carried, Layers, Tap, Taps, Which, by_layer, carried_by
+from equiconv.testing.carried import Map
 from equiconv.testing.equivariance import device_of, disk, distance, moved_fields, unmeasured
 from equiconv.testing.moves import Move, hue_shifted, move_image, turned
 
@@ -214,12 +214,12 @@ class _Runner:
         self.device, self.dtype, self.seed = device_of(self.model), dtype or own, seed
         self.images = images.detach().cpu().double()
         self.taps = Taps(self.model, layers)
-        said = by_name(carried, self.taps.wanted)
+        said = by_layer(carried)
         taps = self.run(self.images)
         if not taps:
             raise FieldTypeError(f"layers: none of {', '.join(self.taps.wanted)} was called and returned a tensor")
         self.names = tuple(tap.name for tap in taps)
-        self.maps = [Map(tap, said.get(tap.name.partition("#")[0]), group) for tap in taps]
+        self.maps = [Map(tap, carried_by(said, self.taps, tap), group) for tap in taps]
         self.still = [each.read(tap.value) for each, tap in zip(self.maps, taps, strict=True)]
 
     def run(self, images: Tensor) -> list[Tap]:
