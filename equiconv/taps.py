@@ -5,7 +5,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.hooks import RemovableHandle
 
 from equiconv.errors import FieldTypeError
@@ -20,7 +22,7 @@ Layers = Which | Sequence[Which]
 Said = FieldType | Callable[[Tensor], Tensor]
 Carried = Said | Representation
 
-WRAPPED = ({"module"}, {"_orig_mod"}, {"_forward_module"})  # by data parallel, by the compiler, by Fabric
+MIXING = (nn.modules.conv._ConvNd, nn.Linear)  # stock modules after which nothing is known of channels
 
 
 class Tap(NamedTuple):
@@ -31,19 +33,29 @@ class Tap(NamedTuple):
         value: the tensor.
         field_type: what it is made of, if the module or one before it says so; else None.
         module: the module.
+        version: how often the tensor had been changed in place; None where that is not counted.
     """
 
     name: str
     value: Tensor
     field_type: FieldType | None
     module: nn.Module
+    version: int | None = None
+
+    def check(self) -> None:
+        """Raise FieldTypeError if the tensor was changed in place after the module had returned it."""
+        if self.version is not None and self.value._version != self.version:
+            raise FieldTypeError(
+                f"the output of {self.name} was changed in place after it had run: write inplace=False, or out = out + "
+                "x for out += x, behind it, or name the layer that changes it"
+            )
 
 
 class Taps:
     """Collect the outputs of some modules of a network in the order of their calls, while this context is entered.
 
     A module of equiconv knows the type of its output. A stock module behind it, such as ``nn.BatchNorm3d``, is taken to
-    keep that type if its output has the same axes of channels.
+    keep that type if its output has the same axes of channels, and it is no convolution or linear layer.
 
     Args:
         model: the network; it is not changed.
@@ -85,15 +97,33 @@ class Taps:
         if not isinstance(output, Tensor):
             return
         known = getattr(module, "out_type", None)
-        self._last = known if isinstance(known, FieldType) else _kept(self._last, output)
+        self._last = known if isinstance(known, FieldType) else _kept(self._last, module, output)
         if name in self.wanted:
             calls = 1 + sum(tap.name.partition("#")[0] == name for tap in self.taps)
-            self.taps.append(Tap(name if calls == 1 else f"{name}#{calls}", output, self._last, module))
+            self.taps.append(
+                Tap(name if calls == 1 else f"{name}#{calls}", output, self._last, module, _version(output))
+            )
 
 
-def _kept(last: FieldType | None, output: Tensor) -> FieldType | None:
+def _kept(last: FieldType | None, module: nn.Module, output: Tensor) -> FieldType | None:
     """Return the type of what came before, if an output may be of it."""
-    return last if last is not None and output.dim() > 3 and output.shape[1:-2] == last.shape else None
+    if last is None or isinstance(module, MIXING):
+        return None
+    return last if output.dim() > 3 and output.shape[1:-2] == last.shape else None
+
+
+def _version(x: Tensor) -> int | None:
+    return None if torch.compiler.is_compiling() or x.is_inference() else x._version
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the network inside of what runs it on several devices, or compiled."""
+    if isinstance(model, (nn.DataParallel, DistributedDataParallel)):
+        return unwrapped(model.module)
+    for inside in ("_orig_mod", "_forward_module"):  # of torch.compile, and of Lightning Fabric
+        if isinstance(inner := getattr(model, inside, None), nn.Module):
+            return unwrapped(inner)
+    return model
 
 
 def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -101,12 +131,8 @@ def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
     What is wrapped around it, to run it on several devices or compiled, has no part in the names.
     """
-    modules = [(name.split(".") if name else [], module) for name, module in model.named_modules()]
-    depth = 0
-    while {parts[depth] for parts, _ in modules if len(parts) > depth} in WRAPPED:
-        depth += 1
-    for parts, module in modules:
-        yield ".".join(parts[depth:]) or type(module).__name__, module
+    for name, module in unwrapped(model).named_modules():
+        yield name or type(module).__name__, module
 
 
 def _single_layers(module: nn.Module) -> Iterator[nn.Module]:
@@ -137,7 +163,7 @@ def find_layers(model: nn.Module, layers: Layers | None) -> dict[str, nn.Module]
         same = [name for name, module in modules.items() if is_meant(which, name, module)]
         if not same:
             known = ", ".join(modules) if isinstance(which, str) else _classes(modules)
-            raise FieldTypeError(f"layers: {type(model).__name__} has no {which!r}; it has {known}")
+            raise FieldTypeError(f"layers: {type(unwrapped(model)).__name__} has no {which!r}; it has {known}")
         found.update(same)
     return {name: module for name, module in modules.items() if name in found}
 
@@ -177,7 +203,7 @@ def by_layer(carried: Carried | Mapping[Which, Carried] | None) -> dict[Which, S
     for which in sorted(found, key=lambda which: not isinstance(which, str)):
         what = found[which]
         said[which] = as_type(what) if isinstance(what, Representation) else what
-        if not isinstance(said[which], FieldType) and not callable(what):
+        if not isinstance(said[which], FieldType) and (isinstance(what, type) or not callable(what)):
             raise FieldTypeError(
                 "carried is a field type, such as 16 * group.regular, or a function that makes invariant channels of a "
                 f"map, such as ChannelMaxPool(4); or these by names and classes of layers; got {what!r}"

@@ -256,7 +256,7 @@ def test_layers_that_do_not_run_are_told_and_nothing_is_left_behind():
             return self.used(x)
 
     net, loss = Lazy(), equivariance(P4(), ["used", "idle"])
-    with pytest.raises(FieldTypeError, match="idle did not run; name layers that do"):
+    with pytest.raises(FieldTypeError, match="idle did not run, or returned no tensor: name layers that do"):
         loss(net, images())
     with pytest.raises(RuntimeError, match="no such images"):
         equivariance(P4(), "used")(net, images(side=5))

@@ -6,6 +6,7 @@ import torch
 from taught import equivariance
 from torch import nn
 
+from equiconv.errors import FieldTypeError
 from equiconv.groups import P4, SO2, Cyclic, Dihedral, HueShift
 from equiconv.layers import GroupConv2d
 from equiconv.losses.distance import mean_within
@@ -127,12 +128,14 @@ class Net(nn.Module):
 
 
 class Wrapper(nn.Module):
+    """What Lightning Fabric wraps around a network."""
+
     def __init__(self, module):
         super().__init__()
-        self.module = module
+        self._forward_module = module
 
     def forward(self, x):
-        return self.module(x)
+        return self._forward_module(x)
 
 
 def test_names_are_those_of_the_network_however_it_is_wrapped():
@@ -171,3 +174,27 @@ def test_a_compiled_network_has_the_same_penalty():
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
     assert found[0][0] == pytest.approx(found[2][0], rel=1e-5)
     torch.testing.assert_close(found[0][1], found[2][1])
+
+
+def test_a_compiled_network_may_be_trained_without_the_loss_in_between():
+    net, noise = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh()), torch.randn(4, 3, 9, 9)
+    loss = equivariance(P4(), "0")
+    for skipped in (False, True):
+        torch._dynamo.reset()
+        compiled, found = torch.compile(net, backend="eager"), []
+        with torch._dynamo.config.patch(skip_nnmodule_hook_guards=skipped):
+            torch.manual_seed(0)
+            found.append(loss(compiled, noise).penalty.item())
+            compiled(noise)
+            torch.manual_seed(0)
+            if skipped:  # the usual setting
+                with pytest.raises(FieldTypeError, match="skip_nnmodule_hook_guards = False"):
+                    loss(compiled, noise)
+            else:
+                assert loss(compiled, noise).penalty.item() == pytest.approx(found[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("group", [Cyclic(3) * Cyclic(8), Cyclic(24)], ids=repr)
+def test_a_product_turns_images_once(group):
+    noise = torch.randn(6, 3, 21, 21, dtype=torch.float64)
+    assert equivariance(group, nn.Identity)(nn.Sequential(nn.Identity()), noise).penalty < 1e-10

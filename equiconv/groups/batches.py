@@ -50,8 +50,10 @@ def check_elements(group: "Group", elements: Ints, count: int) -> Ints:
     return found
 
 
-def move_one_by_one(group: "Group", x: Tensor, elements: Ints) -> Tensor:
+def move_one_by_one(group: "Group", x: Tensor, elements: Ints, interpolation: str) -> Tensor:
     """Move images by the elements one after the other, for groups that say themselves how an element moves images."""
+    if interpolation != INTERPOLATIONS[0]:
+        raise GroupError(f"{group!r} moves images in its own way, and takes no interpolation; got {interpolation!r}")
     places = [np.flatnonzero(elements == g) for g in range(group.order)]
     moved = [group.transform_image(x[place], g) for g, place in enumerate(places) if len(place)]
     return torch.cat(moved)[np.argsort(np.concatenate(places))] if moved else x

@@ -153,7 +153,7 @@ class FieldType(WriteOnce):
             Places in the fiber and the plane of a field together, ``(B, d*H*W)``.
         """
         group, permutation = self.group, self.representation.permutation
-        special = self.representation == group.image and type(group).transform_image is not Group.transform_image
+        special = self.representation == group.image and not group.is_linear
         if special or permutation is None or not on_grid(group.plane[elements]).all():
             return None
         fibers = permutation[group.inverse[elements]]  # (b, d)

@@ -115,12 +115,15 @@ class Group(WriteOnce, ABC):
         """Whether any element moves the colors."""
         return not np.allclose(self.color, np.eye(3), atol=laws.TOLERANCE)
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether elements move images by ``plane`` and ``color`` alone."""
+        return type(self).transform_image is Group.transform_image
+
     @cached_property
     def keeps_grid(self) -> bool:
         """Whether all elements send pixels to pixels: quarter turns and flips along the axes or diagonals."""
         return is_signed_permutation(self.plane)
-
-    # -- representations --------------------------------------------------------------------------------------------
 
     def _named(self, rho: Floats, name: str, *, flat: bool = False) -> Representation:
         return Representation(self, rho, name=f"{enclosed(self)}.{name}", flat=flat)
@@ -221,8 +224,6 @@ class Group(WriteOnce, ABC):
             return which
         return Subgroup(self, which)
 
-    # -- images -----------------------------------------------------------------------------------------------------
-
     def transform_image(self, x: Tensor, g: int) -> Tensor:
         """Move an image by the element ``g``: pixels by ``plane[g]``, colors by ``color[g]``.
 
@@ -260,12 +261,10 @@ class Group(WriteOnce, ABC):
             ShapeError: as of ``transform_image``; if they are no batch, or not square; if nothing interpolates so.
         """
         elements = check_batch(self, x, elements, interpolation)
-        if type(self).transform_image is not Group.transform_image:
-            return move_one_by_one(self, x, elements)
+        if not self.is_linear:
+            return move_one_by_one(self, x, elements, interpolation)
         moved = move_planes(x, self.plane[elements], interpolation)
         return move_colors(moved, self.color[elements]) if self.moves_color else moved
-
-    # -- values -----------------------------------------------------------------------------------------------------
 
     def __mul__(self, other: "Group") -> "Group":
         if not isinstance(other, Group):

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from equiconv.errors import GroupError
 from equiconv.groups import irreps, laws
-from equiconv.groups.batches import check_batch
 from equiconv.groups.group import Group
-from equiconv.groups.laws import Floats, Ints
+from equiconv.groups.laws import Floats
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import enclosed
 
@@ -82,19 +81,18 @@ class DirectProduct(Group):
             return super().regular
         return self._named(reduce(irreps.outer, [factor.regular.rho for factor in self._factors]), "regular")
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether elements move images by ``plane`` and ``color`` alone, in all factors."""
+        return all(factor.is_linear for factor in self._factors)
+
     def transform_image(self, x: Tensor, g: int) -> Tensor:
-        """Move an image by the element ``g``: by its part in each factor, the last factor first."""
+        """Move an image by the element ``g``: at once, or by its part in each factor, the last factor first."""
+        if self.is_linear:
+            return super().transform_image(x, g)
         parts = np.unravel_index(self.check_element(g), [factor.order for factor in self._factors])
         for factor, part in reversed(list(zip(self._factors, parts, strict=True))):
             x = factor.transform_image(x, int(part))
-        return x
-
-    def transform_images(self, x: Tensor, elements: Ints, *, interpolation: str = "bicubic") -> Tensor:
-        """Move each image by an element of its own: by the parts in each factor, those of the last factor first."""
-        elements = check_batch(self, x, elements, interpolation)
-        parts = np.unravel_index(elements, [factor.order for factor in self._factors])
-        for factor, part in reversed(list(zip(self._factors, parts, strict=True))):
-            x = factor.transform_images(x, part, interpolation=interpolation)
         return x
 
     def _irreps(self) -> list[Floats]:

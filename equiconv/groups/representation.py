@@ -8,8 +8,7 @@ import numpy as np
 
 from equiconv.errors import FieldTypeError, GroupError
 from equiconv.groups import irreps, quotient
-from equiconv.groups.batches import elements_alike
-from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen, permutation_matrices, snapped
+from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen, permutation_matrices
 from equiconv.groups.values import WriteOnce, enclosed, integer
 
 if TYPE_CHECKING:
@@ -183,13 +182,9 @@ class Representation(WriteOnce):
         Raises:
             GroupError: if it is not a subgroup.
         """
-        from equiconv.groups.subgroup import as_subgroup, restricted  # a subgroup is a group
+        from equiconv.groups.restriction import restriction  # a subgroup is a group
 
-        which = as_subgroup(subgroup)
-        source, rho = restricted(self.group, which, self.rho)
-        name = f"{enclosed(self)}.restrict({source!r})"
-        summands = tuple(a.restrict(which) for a in self.summands) if len(self.summands) > 1 else ()
-        return Representation(source, rho, name=name, flat=self.flat, block=self.block, summands=summands)
+        return restriction(self, subgroup)
 
     def induce(self, group: "Group") -> "Representation":
         """Extend to a larger group: a field of the result holds one field of this one for each coset.
@@ -217,15 +212,15 @@ class Representation(WriteOnce):
         """Return how another group moves the same fields: its elements, as those of this group that act alike.
 
         Args:
-            group: any group. What this group leaves alone, plane or colors, its elements may move as they like.
+            group: any group. What this group leaves alone, plane or colors, its elements may move as they like; and
+                fields that no element of this group moves are moved by none of the other.
 
         Raises:
             GroupError: if this group moves plane or colors, but not as an element of the other group does.
         """
-        rho = snapped(np.tensordot(elements_alike(self.group, group), self.rho, 1))  # (g, d, d)
-        name = f"{enclosed(self)}.under({group!r})"
-        summands = tuple(a.under(group) for a in self.summands) if len(self.summands) > 1 else ()
-        return Representation(group, rho, name=name, flat=self.flat, block=self.block, summands=summands)
+        from equiconv.groups.restriction import under  # a subgroup is a group
+
+        return under(self, group)
 
     def at(self, angle: float, *, mirrored: bool = False) -> Floats:
         """Return the matrix of any element of a continuous group.

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from equiconv.errors import GroupError
 from equiconv.groups import irreps, laws
-from equiconv.groups.batches import check_batch
 from equiconv.groups.group import Group
-from equiconv.groups.laws import Floats, Ints, snapped
+from equiconv.groups.laws import Floats, snapped
 from equiconv.groups.values import enclosed, is_number
 
 
@@ -62,14 +61,14 @@ class Subgroup(Group):
         conjugates = table[table[:, elements], inverse[:, None]]
         return set(conjugates.flat) == set(elements)
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether elements move images by ``plane`` and ``color`` alone, as those of the parent."""
+        return self.parent.is_linear
+
     def transform_image(self, x: Tensor, g: int) -> Tensor:
         """Move an image by the element ``g``, as the parent does."""
         return self.parent.transform_image(x, self.elements[self.check_element(g)])
-
-    def transform_images(self, x: Tensor, elements: Ints, *, interpolation: str = "bicubic") -> Tensor:
-        """Move each image by an element of its own, as the parent does."""
-        elements = check_batch(self, x, elements, interpolation)
-        return self.parent.transform_images(x, np.array(self.elements)[elements], interpolation=interpolation)
 
     def _irreps(self) -> list[Floats]:
         if isinstance(self.which, Group) and self.which.max_frequency is None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -48,17 +47,18 @@ class _Squares(torch.autograd.Function):
         return gradient, None, None
 
 
-def permuted_distance(value: Tensor, places: Ints) -> tuple[Tensor, Tensor, Tensor]:
+def permuted_distance(value: Tensor, places: Ints, origins: Ints) -> tuple[Tensor, Tensor, Tensor]:
     """Return the mean squared difference of maps and those of moved images, where pulling back only permutes entries.
 
     Args:
         value: of images and of moved ones, ``(2 B, n, d, P)``, P being the pixels.
         places: from which entries those of the maps that are pulled back come, ``(B, d*P)``.
+        origins: the same for maps that are moved, the inverse permutations.
 
     Returns:
         The mean squared difference, the variance of the channels, and the mean square, which has no gradient.
     """
-    return _Squares.apply(value, places, np.argsort(places, axis=1))
+    return _Squares.apply(value, places, origins)
 
 
 def mean_within(difference: Tensor, plane: Floats) -> Tensor:

@@ -58,9 +58,9 @@ class EquivarianceLoss:
         layers: the modules: names as of ``model.named_modules()``, classes, or several of these.
         beta: the weight of the loss, at least 0. The errors of all layers are summed: a large weight is fulfilled by
             kernels that look the same from all sides, and leaves little to learn with. Published: 1, not normalized.
-        carried: what the maps carry: a field type on the group, or a function, such as ``ChannelMaxPool(4)`` or a
-            ``GroupPool``, that makes invariant channels of a map; or these by names and classes of layers. None asks
-            the layers, as told above.
+        carried: what the maps carry: a field type, or a function, such as ``ChannelMaxPool(4)`` or a ``GroupPool``,
+            that makes invariant channels of a map, or fields if it knows their type as ``out_type``; or these by names
+            and classes of layers. None asks the layers, as told above.
         normalized: divide the squared error of a layer by the variance of its channels, so that smaller features do not
             make it smaller: 0 is equivariant, 2 unrelated; a map that does not vary counts as 1. False takes the mean
             squared error, as published.
@@ -152,23 +152,27 @@ class EquivarianceLoss:
         """
         if silent := taps.silent:
             raise FieldTypeError(
-                f"EquivarianceLoss: {', '.join(silent)} did not run; name layers that do, and compile a network after "
-                "its first pass with the loss, not before"
+                f"EquivarianceLoss: {', '.join(silent)} did not run, or returned no tensor: name layers that do. A "
+                "compiled network that is also trained without the loss needs "
+                "torch._dynamo.config.skip_nnmodule_hook_guards = False"
             )
-        errors = {tap.name: self._error(taps, tap, elements) for tap in taps.taps}
-        penalty = self.beta * torch.stack(list(errors.values())).sum()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.beta > 0):
+            errors = {tap.name: self._error(taps, tap, elements) for tap in taps.taps}
+        total = torch.stack(list(errors.values())).sum()
+        penalty = self.beta * total if self.beta else torch.zeros_like(total)
         return penalty, {name: error.detach() for name, error in errors.items()}
 
     def _error(self, taps: Taps, tap: Tap, elements: Ints) -> Tensor:
+        tap.check()
         field_type, value = self._typed(tap, carried_by(self.carried, taps, tap))
         if len(value) != 2 * len(elements):
             raise ShapeError(f"{tap.name}: a map of {len(value)} images; the loss ran {2 * len(elements)}")
         fields = field_type.fields(value)  # (2b, n, d, h, w)
-        places = field_type.sources(self.group.inverse[elements], *fields.shape[-2:])
-        if places is None:
+        there, back = (field_type.sources(g, *fields.shape[-2:]) for g in (elements, self.group.inverse[elements]))
+        if there is None or back is None:
             error, variance, square = self._interpolated(field_type, value, elements), *spread(fields)
         else:
-            error, variance, square = permuted_distance(fields.flatten(-2), places)
+            error, variance, square = permuted_distance(fields.flatten(-2), back, there)
         return relative(error, variance, square) if self.normalized else error
 
     def _interpolated(self, field_type: FieldType, value: Tensor, elements: Ints) -> Tensor:
@@ -183,9 +187,9 @@ class EquivarianceLoss:
     def _typed(self, tap: Tap, carried: Said | None) -> tuple[FieldType, Tensor]:
         """Return what a map is asked to carry, and the map as a tensor of that type, in single precision at least."""
         value = tap.value if tap.value.dtype == torch.float64 else tap.value.float()
-        if carried is not None and not isinstance(carried, FieldType):
-            return _invariants(self.group, tap.name, carried(value))
         kind = tap.field_type if carried is None else carried
+        if kind is not None and not isinstance(kind, FieldType):
+            value, kind = kind(value), getattr(kind, "out_type", None)
         if kind is None:
             return _invariants(self.group, tap.name, value)
         return _on(self.group, kind, tap.name), _laid_out(kind, value)
@@ -206,7 +210,7 @@ def ien_draw(group: Group) -> Floats:
     ``Dihedral(4)`` a rotation has the probability 1/12, and a reflection 2/12.
 
     Args:
-        group: ``Cyclic(n)`` or ``Dihedral(n)``; n even for the latter.
+        group: ``Cyclic(n)``, n > 1, or ``Dihedral(n)``, n even.
 
     Returns:
         The probabilities, ``(order,)``.
@@ -219,8 +223,8 @@ def ien_draw(group: Group) -> Floats:
         >>> (12 * ien_draw(Dihedral(4))).tolist()
         [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0]
     """
-    if not isinstance(group, Cyclic | Dihedral) or (isinstance(group, Dihedral) and group.n % 2):
-        raise GroupError(f"the published draw is of Cyclic(n), or Dihedral(n) with even n; got {group!r}")
+    if not isinstance(group, Cyclic | Dihedral) or group.n == 1 or (isinstance(group, Dihedral) and group.n % 2):
+        raise GroupError(f"the published draw is of Cyclic(n), n > 1, or Dihedral(n) with even n; got {group!r}")
     n = group.n
     turns = range(n) if n == 4 else range(1, n)
     flips = (n, n + n // 2) if isinstance(group, Dihedral) else ()  # of rows, and of columns

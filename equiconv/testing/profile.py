@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from equiconv.errors import FieldTypeError, ShapeError
 from equiconv.groups import Group
 from equiconv.groups.laws import Floats
-from equiconv.taps import Carried, Layers, Tap, Taps, Which, by_layer, carried_by
+from equiconv.taps import Carried, Layers, Tap, Taps, Which, by_layer, carried_by, unwrapped
 from equiconv.testing.carried import Map
 from equiconv.testing.equivariance import device_of, disk, distance, moved_fields, unmeasured
 from equiconv.testing.moves import Move, hue_shifted, move_image, turned
@@ -206,7 +206,8 @@ class _Runner:
         dtype: torch.dtype | None,
         seed: int,
     ) -> None:
-        self.model = copy.deepcopy(model).to(dtype) if dtype else copy.deepcopy(model)
+        self.model = copy.deepcopy(unwrapped(model))
+        self.model = self.model.to(dtype) if dtype else self.model
         for module in self.model.modules():
             if getattr(module, "inplace", None) is True:
                 vars(module)["inplace"] = False  # it would overwrite the map of the layer before it
@@ -228,6 +229,8 @@ class _Runner:
         with torch.random.fork_rng(devices=devices), torch.no_grad(), self.taps:
             torch.manual_seed(self.seed)
             self.model(images.to(self.device, self.dtype))
+        for tap in self.taps.taps:
+            tap.check()
         return self.taps.taps
 
     def errors(self, move: Callable[[Tensor], Tensor], compare: Compare, *, whole: bool) -> Floats:

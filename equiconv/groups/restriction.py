@@ -1,0 +1,36 @@
+"""Representations seen by another group: by a subgroup, or by any group whose elements act alike."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from equiconv.errors import GroupError
+from equiconv.groups.batches import elements_alike
+from equiconv.groups.group import Group
+from equiconv.groups.laws import snapped
+from equiconv.groups.representation import Representation
+from equiconv.groups.subgroup import as_subgroup, restricted
+from equiconv.groups.values import enclosed
+
+
+def restriction(rep: Representation, subgroup: Group | Iterable[int]) -> Representation:
+    """Return a representation without the elements outside a subgroup, as ``Representation.restrict``."""
+    which = as_subgroup(subgroup)
+    source, rho = restricted(rep.group, which, rep.rho)
+    name = f"{enclosed(rep)}.restrict({source!r})"
+    summands = tuple(a.restrict(which) for a in rep.summands) if len(rep.summands) > 1 else ()
+    return Representation(source, rho, name=name, flat=rep.flat, block=rep.block, summands=summands)
+
+
+def under(rep: Representation, group: Group) -> Representation:
+    """Return how another group moves the same fields, as ``Representation.under``."""
+    if rep.is_identity:  # nor does the other one move it
+        rho = np.tile(np.eye(rep.dim), (group.order, 1, 1))
+    else:
+        try:
+            return rep.restrict(group)
+        except GroupError:  # it is not a part of this one
+            rho = snapped(np.tensordot(elements_alike(rep.group, group), rep.rho, 1))  # (g, d, d)
+    summands = tuple(a.under(group) for a in rep.summands) if len(rep.summands) > 1 else ()
+    name = f"{enclosed(rep)}.under({group!r})"
+    return Representation(group, rho, name=name, flat=rep.flat, block=rep.block, summands=summands)
