@@ -74,6 +74,8 @@ TAUGHT = (
     Taught("ResNet-18, 16 channels, every activation", NARROW, P4(), Pointwise),
     Taught("CNN, 20 channels, every activation", partial(create, "cnn", Trivial(), width=20, in_channels=1), P4(),
            Pointwise, batch=64, **SMALL),
+    Taught("CNN on P4M, 8 fields, every activation", partial(create, "cnn", P4M(), width=8, in_channels=1), P4M(),
+           Pointwise, **SMALL),
     Taught("cnn-basic, 128 channels, pooled by fours", partial(_ien, "cnn-basic"), P4(), batch=8, **SMALL),
     Taught("cnn-basic, 16 channels, pooled by fours", partial(_ien, "cnn-basic", width=16), P4(), **SMALL),
     Taught("resnet18-ien, 136 channels, pooled by fours", partial(_ien, "resnet18-ien"), P4(), image=33, batch=4),
