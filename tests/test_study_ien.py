@@ -74,8 +74,8 @@ def test_the_photographs_of_a_folder_are_turned_and_learned(home, dataset):
         narrow = replace(row, options=NARROW[row.model])
         results.append(run_cell(StudyCell(narrow, 1), lambda _: None, data=data, study=study))
     plain, taught = results
-    assert plain["penalties"] == [0]
-    assert taught["penalties"][0] > 0
+    assert plain["equivariance_penalties"] == [0]
+    assert taught["equivariance_penalties"][0] > 0
     assert plain["losses"] != taught["losses"]
     names = list(taught["watched"])
     assert len(names) == (4 if "vgg" not in dataset else 8)

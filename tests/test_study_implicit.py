@@ -41,9 +41,9 @@ def trained(data, row, study=WATCHING, **options):
 
 def test_a_row_that_is_taught_tells_its_penalties(digits, tmp_path):
     plain, taught = trained(digits, PLAIN), trained(digits, TAUGHT)
-    assert plain["penalties"] == []
-    assert len(taught["penalties"]) == len(taught["losses"]) == 2
-    assert all(penalty > 0.1 for penalty in taught["penalties"])
+    assert plain["equivariance_penalties"] == []
+    assert len(taught["equivariance_penalties"]) == len(taught["losses"]) == 2
+    assert all(penalty > 0.1 for penalty in taught["equivariance_penalties"])
     assert taught["losses"] != plain["losses"]
     for result in (plain, taught):
         assert len(result["watched"]) == 2
@@ -51,8 +51,8 @@ def test_a_row_that_is_taught_tells_its_penalties(digits, tmp_path):
     write_json(tmp_path / "cell.json", taught)  # which refuses NaN and infinity
     assert trained(digits, TAUGHT) | {"seconds": 0} == taught | {"seconds": 0}
     weights = [trained(digits, replace(TAUGHT, implicit={**TEACHING, "beta": beta})) for beta in (0.0, 10.0)]
-    assert weights[0]["penalties"] == [0, 0]
-    assert weights[1]["penalties"][0] == pytest.approx(10 * taught["penalties"][0], rel=0.3)
+    assert weights[0]["equivariance_penalties"] == [0, 0]
+    assert weights[1]["equivariance_penalties"][0] == pytest.approx(10 * taught["equivariance_penalties"][0], rel=0.3)
     assert weights[0]["losses"] != weights[1]["losses"]
 
 
@@ -177,9 +177,11 @@ def test_results_are_strict_and_join_older_ones(digits, tmp_path):
     outcomes = [Outcome(StudyCell(PLAIN, seed), trained(digits, PLAIN, study) | {"seed": seed}) for seed in (1, 2)]
     new, old = (study_results(study, [digits.describe()], [outcome], "x") for outcome in outcomes)
     assert new["watched"] is None
-    assert [cell["penalties"] for cell in new["cells"]] == [[]]
+    assert [cell["equivariance_penalties"] for cell in new["cells"]] == [[]]
     old["rows"] = [{key: row[key] for key in row if key not in ("implicit", "training_macs")} for row in old["rows"]]
-    old["cells"] = [{key: cell[key] for key in cell if key not in ("penalties", "watched")} for cell in old["cells"]]
+    old["cells"] = [
+        {key: cell[key] for key in cell if key not in ("equivariance_penalties", "watched")} for cell in old["cells"]
+    ]
     older = {key: old[key] for key in old if key != "watched"}
     files = tmp_path / "new.json", tmp_path / "older.json", tmp_path / "other.json"
     for path, content in zip(files, (new, older), strict=False):
@@ -203,7 +205,7 @@ def test_results_tell_what_was_taught_and_watched(digits, tmp_path):
     found = joined(WATCHING, [path])
     assert found["watched"] == {"group": "P4", "images": 4, "layers": ["GroupConv2d"], "orders": []}
     assert found["cells"][0]["watched"] == result["watched"]
-    assert found["cells"][0]["penalties"] == result["penalties"]
+    assert found["cells"][0]["equivariance_penalties"] == result["equivariance_penalties"]
     told = {row["name"]: row["implicit"] for row in json.loads(path.read_text())["rows"]}
     assert told == {"plain": None, "taught": json.loads(json.dumps(TEACHING))}
 

@@ -63,6 +63,14 @@ def test_the_table_tells_the_last_error_and_the_cost_of_training():
     assert "| - |" in markdown(broken)
 
 
+def test_the_memory_of_a_step_tells_what_it_leaves_out():
+    def meaning(content):
+        return next(column.meaning for column in columns(content) if column.header == "memory at batch 2")
+
+    assert meaning(watched()).endswith("What a loss compares, moved images and the maps of layers, is not counted.")
+    assert "a loss compares" not in meaning(results([row("ordinary", 2, 5.0, 0.1)]))
+
+
 def test_the_page_says_what_a_row_is_taught(tmp_path):
     write_report(tmp_path, changed(watched()))
     page = (tmp_path / "report.html").read_text()

@@ -52,12 +52,7 @@ def columns(results: Results) -> list[Column]:
         ),
         *_published(rows, "macs", "published MACs", millions),
         *_training(rows),
-        Column(
-            "memory at batch 2",
-            "Peak memory of a training step with two images: parameters, activations and gradients that are alive at "
-            "once, counted from the tensors.",
-            lambda row: f"{row['peak_memory'] / 2**20:.2f} MiB",
-        ),
+        _memory(rows),
     ]
 
 
@@ -107,13 +102,29 @@ def _equivariance(results: Results) -> list[Column]:
 
 def _training(rows: Sequence[Row]) -> list[Column]:
     """Return the column of what training costs, where rows do not spend the same on an epoch."""
-    if not any(row.get("implicit") for row in rows):
+    if not _is_taught(rows):
         return []
     meaning = (
         "Multiply-accumulate operations that all epochs spend on one training image: forward, and twice as many "
         "backward; twice for a loss that compares it with a moved one."
     )
     return [Column("training MACs an image", meaning, lambda row: millions(row["training_macs"]))]
+
+
+def _memory(rows: Sequence[Row]) -> Column:
+    """Return the column of the memory that a step takes."""
+    meaning = (
+        "Peak memory of a training step with two images: parameters, activations and gradients that are alive at once, "
+        "counted from the tensors."
+    )
+    if _is_taught(rows):
+        meaning += " What a loss compares, moved images and the maps of layers, is not counted."
+    return Column("memory at batch 2", meaning, lambda row: f"{row['peak_memory'] / 2**20:.2f} MiB")
+
+
+def _is_taught(rows: Sequence[Row]) -> bool:
+    """Tell whether a loss teaches a row."""
+    return any(row.get("implicit") for row in rows)
 
 
 def _of_category(name: str) -> Column:
