@@ -94,8 +94,8 @@ def run_cell(
         net = row.network(study.channels, len(own.classes))
         prepare, fabric = own.normalization(study.normalize_of(row), count), hardware.fabric(recipe.precision)
         task = _task(net, own.feed(count), prepare.to(fabric.device), study, cell)
-        if study.watched is not None:
-            task = replace(task, validate=partial(_watched, net, prepare, own, study.watched))
+        if (watched := study.watched_of(row)) is not None:
+            task = replace(task, validate=partial(_watched, net, prepare, own, watched))
         folder = scratch and scratch(cell)
         name = f"equiconv-{study.name}", _run_name(cell, folder)
         with logs.opened(*name) if logs and fabric.is_global_zero else nullcontext(()) as written:
