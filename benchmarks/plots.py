@@ -77,7 +77,7 @@ def _costs(rows: Sequence[Row]) -> Figure:
 def svg(figure: Figure, name: str) -> str:
     """Return a figure as SVG, with a transparent background and ``currentColor`` for lines and text."""
     stream = io.StringIO()
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+    with mpl.rc_context({**STYLE, "svg.fonttype": "path", "svg.hashsalt": name}):
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = re.sub(r"<metadata>.*?</metadata>", "", stream.getvalue(), flags=re.DOTALL)
     text = text[text.index("<svg") :].replace(INK, "currentColor")

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from equiconv.errors import FieldTypeError, ShapeError
-from equiconv.groups import P4, Trivial
+from equiconv.groups import P4
+from equiconv.layers import GroupConv2d
 from equiconv.losses import EquivarianceLoss
 from equiconv.models import ChannelPooledCNN, ChannelPooledResNet18, ChannelPooledVGG, create
 from equiconv.taps import Taps
@@ -128,7 +129,31 @@ def test_a_loss_sees_all_maps_through_the_pooling(kind):
     penalty.backward()
     assert all(parameter.grad is not None for parameter in net.features.parameters())
     assert all(parameter.grad is None for parameter in net.head.parameters())
-    assert EquivarianceLoss(Trivial(), net.taps, carried=net.pool, normalized=False)(net.eval(), x).penalty < 1e-10
+
+
+class Backwards(nn.Module):
+    """Mirror maps: they turn against the image."""
+
+    def forward(self, x):
+        return x.flip(-1)
+
+
+def test_a_loss_through_the_pooling_is_zero_for_equivariance_only():
+    group = P4()
+    lift, pool = GroupConv2d(group.image, 3 * group.regular, 3, padding=1), CNN(4, 8).pool
+    flat = nn.Flatten(1, 2)  # the poses of a field are channels beside each other
+    shuffled = nn.Sequential(flat, nn.ChannelShuffle(4))
+    x = torch.randn(4, 3, 9, 9, dtype=torch.float64)
+
+    def error(*layers, carried=pool):
+        net = nn.Sequential(*layers).double()
+        loss = EquivarianceLoss(group, [str(len(net) - 1)], 1.0, carried=carried, draw=[0, 1, 0, 1])
+        return loss(net, x).penalty.item()
+
+    assert error(lift, flat) < 1e-12
+    for broken in ((lift, flat, Backwards()), (lift, shuffled), (nn.Conv2d(3, 12, 3, padding=1),)):
+        assert error(*broken) > 0.1, broken
+    assert error(lift, flat, carried=None) > 0.1
 
 
 def test_the_layers_of_the_stacks():

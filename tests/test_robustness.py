@@ -32,7 +32,19 @@ def network(group="P4", seed=1, channels=3, normalize=(), **other):
             module.momentum = None
     net(float_batch(DIGITS.train_images[:100, :channels]))  # with their statistics its answers vary
     prepare = normalization(normalize, DIGITS.train_images[:50, :channels])
-    made = TrainedNetwork("a study", row, seed, "digits", 28, channels, DIGITS.classes, normalize, {}, net, prepare)
+    made = TrainedNetwork(
+        study="a study",
+        row=row,
+        seed=seed,
+        data="digits",
+        image=28,
+        channels=channels,
+        classes=DIGITS.classes,
+        normalize=normalize,
+        augment={},
+        net=net,
+        prepare=prepare,
+    )
     return replace(made, **other)
 
 
@@ -214,6 +226,8 @@ def test_wheels_are_closed_and_in_percent(axes):
 def test_the_ring_shows_what_red_becomes(axes):
     wheels.draw(results("hue", np.full(37, 0.5)))
     ring = axes["robustness_hue"].patches
+    line = axes["robustness_hue"].lines[0]
+    np.testing.assert_allclose(np.degrees(line.get_xdata()), [*range(-180, 180, 10), -180])  # each once, and closed
     for patch in (ring[0], ring[len(ring) // 3], ring[2 * len(ring) // 3]):
         center = patch.get_x() + patch.get_width() / 2
         strongest = int(np.argmax(patch.get_facecolor()[:3]))

@@ -8,11 +8,13 @@ import torch
 from stored import store
 
 from benchmarks.data import load
+from benchmarks.groups import parse_groups
 from benchmarks.studies import load_study
 from benchmarks.studies.cell import StudyCell, run_cell
+from benchmarks.studies.implicit import largest_entries
 from benchmarks.studies.supply import InMemory
 from benchmarks.training import Implicit
-from equiconv.groups import P4, P4M, Cyclic, Dihedral
+from equiconv.groups import P4, P4M, Cyclic, Dihedral, HueShift
 from equiconv.layers import ChannelMaxPool, Pointwise
 from equiconv.losses import ien_draw
 
@@ -36,7 +38,8 @@ def test_rows_have_the_published_sizes(dataset):
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_rows_are_taught_what_their_names_say_as_published(dataset):
-    rows = load_study("ien").on(dataset).rows
+    study = load_study("ien").on(dataset)
+    rows = study.rows
     assert {row.name.rpartition(" ")[2] for row in rows} == {"0", "1"}
     for row in rows:
         with torch.device("meta"):
@@ -46,6 +49,7 @@ def test_rows_are_taught_what_their_names_say_as_published(dataset):
         assert isinstance(objective, Implicit)
         mode = row.name.split(" beta")[0].replace(" narrow", "").replace(" few images", "")
         group = GROUPS[mode if mode in GROUPS else mode[:2]]
+        assert study.watched_of(row).group == row.taught.group
         assert (loss.group, loss.beta, loss.normalized) == (group, float(row.name[-1]), False)
         assert loss.layers == net.taps
         assert [*loss.carried.values()] == [net.pool]
@@ -74,8 +78,8 @@ def test_the_photographs_of_a_folder_are_turned_and_learned(home, dataset):
         narrow = replace(row, options=NARROW[row.model])
         results.append(run_cell(StudyCell(narrow, 1), lambda _: None, data=data, study=study))
     plain, taught = results
-    assert plain["penalties"] == [0]
-    assert taught["penalties"][0] > 0
+    assert plain["equivariance_penalties"] == [0]
+    assert taught["equivariance_penalties"][0] > 0
     assert plain["losses"] != taught["losses"]
     names = list(taught["watched"])
     assert len(names) == (4 if "vgg" not in dataset else 8)
@@ -103,15 +107,27 @@ def test_the_rows_that_are_compared_cost_as_much_as_their_names_say():
     assert max(counts) < 1.02 * min(counts)
 
 
-@pytest.mark.parametrize(("study", "orders"), [("ien-compared", 4), ("ien-color", 3)])
-def test_what_is_compared_is_taught_by_its_own_group(study, orders):
-    for row in load_study(study).rows:
-        if row.taught is None:
-            continue
-        net = row.network(3 if study == "ien-color" else 1, 10)
+@pytest.mark.parametrize(
+    ("name", "own", "finer", "orders"),
+    [("ien-compared", P4(), Cyclic(8), 4), ("ien-color", HueShift(3), HueShift(6), 3)],
+)
+def test_what_is_compared_is_taught_by_its_own_group(name, own, finer, orders):
+    study = load_study(name)
+    taught = [row for row in study.rows if row.taught is not None]
+    assert {row.name.split(" x")[0] for row in study.rows if row.taught is None} == {"ordinary", "built in"}
+    assert parse_groups(study.watched.group)[0].group == own
+    for row in taught:
+        net, both = row.network(study.channels, 10), row.name.startswith("both")
         loss = row.taught.objective(net).equivariance
+        assert loss.group == (finer if both else own), row.name
+        assert (row.group == "Trivial") != both, row.name
         assert loss.layers == (Pointwise,)
-        pools = [module for carried in loss.carried.values() for module in getattr(carried, "modules", list)()]
-        if row.group == "Trivial" and row.name != "taught all channels":
-            assert [pool.orders for pool in pools if isinstance(pool, ChannelMaxPool)] == [(orders,)]
-        assert loss(net, torch.rand(2, 3 if study == "ien-color" else 1, 32, 32)).penalty.isfinite()
+        carried = list(loss.carried.values())
+        if both:
+            assert carried == [largest_entries]
+            assert parse_groups(row.group)[0].group == own
+        elif row.name == "taught all channels":
+            assert carried == []
+        else:
+            assert [each.orders for each in carried[0].modules() if isinstance(each, ChannelMaxPool)] == [(orders,)]
+        assert loss(net, torch.rand(2, study.channels, study.image, study.image)).penalty.isfinite()

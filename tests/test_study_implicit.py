@@ -41,9 +41,9 @@ def trained(data, row, study=WATCHING, **options):
 
 def test_a_row_that_is_taught_tells_its_penalties(digits, tmp_path):
     plain, taught = trained(digits, PLAIN), trained(digits, TAUGHT)
-    assert plain["penalties"] == []
-    assert len(taught["penalties"]) == len(taught["losses"]) == 2
-    assert all(penalty > 0.1 for penalty in taught["penalties"])
+    assert plain["equivariance_penalties"] == []
+    assert len(taught["equivariance_penalties"]) == len(taught["losses"]) == 2
+    assert all(penalty > 0.1 for penalty in taught["equivariance_penalties"])
     assert taught["losses"] != plain["losses"]
     for result in (plain, taught):
         assert len(result["watched"]) == 2
@@ -51,8 +51,8 @@ def test_a_row_that_is_taught_tells_its_penalties(digits, tmp_path):
     write_json(tmp_path / "cell.json", taught)  # which refuses NaN and infinity
     assert trained(digits, TAUGHT) | {"seconds": 0} == taught | {"seconds": 0}
     weights = [trained(digits, replace(TAUGHT, implicit={**TEACHING, "beta": beta})) for beta in (0.0, 10.0)]
-    assert weights[0]["penalties"] == [0, 0]
-    assert weights[1]["penalties"][0] == pytest.approx(10 * taught["penalties"][0], rel=0.3)
+    assert weights[0]["equivariance_penalties"] == [0, 0]
+    assert weights[1]["equivariance_penalties"][0] == pytest.approx(10 * taught["equivariance_penalties"][0], rel=0.3)
     assert weights[0]["losses"] != weights[1]["losses"]
 
 
@@ -122,7 +122,7 @@ def test_words_of_a_file_become_the_loss():
 
 
 HEAD = "title = 't'\ndata = 'digits'\nimage = 16\nchannels = 1\nseeds = 1\n"
-ROWS = "[recipe]\nepochs = 1\n[[row]]\nname = 'a'\ngroup = 'Trivial'\n"
+ROWS = "[recipe]\nepochs = 1\n[[row]]\nname = 'a'\ngroup = 'Trivial'\noptions = {width = 2}\n"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,15 @@ ROWS = "[recipe]\nepochs = 1\n[[row]]\nname = 'a'\ngroup = 'Trivial'\n"
         (f"watched = {{group = 'P5'}}\n{ROWS}", "P5"),
         (f"watched = {{group = 'P4', image = 3}}\n{ROWS}", "broken, watched: unknown image; known: group, images"),
         (f"watched = {{group = 'P4', images = 1}}\n{ROWS}", "images that are watched are at least 2; got 1"),
-        (f"watched = {{images = 3}}\n{ROWS}", "broken, watched: .*missing"),
+        (f"watched = {{images = 3}}\n{ROWS}", "broken, row a: watched needs a group for rows that have no implicit"),
+        (f"watched = {{group = 'P4', orders = [0]}}\n{ROWS}", "orders has integers >= 1"),
+        (
+            f"watched = {{group = 'P4', layers = ['Pointwize']}}\n{ROWS}",
+            "row a: layers: CNN has no 'Pointwize'; it has",
+        ),
+        (f"{ROWS}implicit = {{group = 'P4', layers = ['pool']}}", "row a: layers: CNN has no 'pool'; it has"),
+        (f"{ROWS}implicit = {{group = 'P4', layers = ['LayerNorm']}}", "row a: layers: CNN has no .*LayerNorm"),
+        (f"{ROWS}implicit = {{group = 'P4'}}", "row a: implicit needs layers: CNN does not say which ones"),
         (f"watched = {{group = 'P4', layers = 'conv'}}\n{ROWS}", "layers are a list of names"),
     ],
 )
@@ -177,9 +185,14 @@ def test_results_are_strict_and_join_older_ones(digits, tmp_path):
     outcomes = [Outcome(StudyCell(PLAIN, seed), trained(digits, PLAIN, study) | {"seed": seed}) for seed in (1, 2)]
     new, old = (study_results(study, [digits.describe()], [outcome], "x") for outcome in outcomes)
     assert new["watched"] is None
-    assert [cell["penalties"] for cell in new["cells"]] == [[]]
-    old["rows"] = [{key: row[key] for key in row if key not in ("implicit", "training_macs")} for row in old["rows"]]
-    old["cells"] = [{key: cell[key] for key in cell if key not in ("penalties", "watched")} for cell in old["cells"]]
+    assert {row["watched"] for row in new["rows"]} == {None}
+    assert [cell["equivariance_penalties"] for cell in new["cells"]] == [[]]
+    old["rows"] = [
+        {key: row[key] for key in row if key not in ("implicit", "watched", "training_macs")} for row in old["rows"]
+    ]
+    old["cells"] = [
+        {key: cell[key] for key in cell if key not in ("equivariance_penalties", "watched")} for cell in old["cells"]
+    ]
     older = {key: old[key] for key in old if key != "watched"}
     files = tmp_path / "new.json", tmp_path / "older.json", tmp_path / "other.json"
     for path, content in zip(files, (new, older), strict=False):
@@ -189,7 +202,7 @@ def test_results_are_strict_and_join_older_ones(digits, tmp_path):
     watched = json.loads(json.dumps(asdict(WATCHING.watched)))
     taught = [{**row, "implicit": {"group": "P4"}} for row in older["rows"]]
     for change, message in (
-        ({"watched": watched}, "differs from .* in watched"),
+        ({"watched": watched}, "another watched of plain"),
         ({"rows": taught}, "another implicit of"),
     ):
         write_json(files[2], {**older, **change})
@@ -197,20 +210,53 @@ def test_results_are_strict_and_join_older_ones(digits, tmp_path):
             joined(study, (files[0], files[2]))
 
 
+def test_each_row_is_watched_under_the_group_that_it_is_taught(digits, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Watched, "errors", lambda self, *_: seen.append(self.group) or {"a": 1.0})
+    own = replace(TAUGHT, implicit={**TEACHING, "group": "P4M"})
+    for watching in (Watched(images=4), Watched("Flip", 4)):
+        study = replace(WATCHING, rows=(own,), watched=watching)
+        trained(digits, own, study)
+        assert summarize(own, study, [], {})["watched"] == asdict(study.watched_of(own))
+    assert seen == ["P4M"] * 2 + ["Flip"] * 2  # after each epoch
+    with pytest.raises(EquiconvError, match="watched needs a group"):
+        trained(digits, PLAIN, replace(WATCHING, watched=Watched(images=4)))
+    monkeypatch.undo()
+    with pytest.raises(EquiconvError, match="one group is taught or watched; got None"):
+        Watched().errors(nn.Identity(), torch.rand(2, 1, 5, 5))
+
+
+def test_results_join_where_the_same_was_watched(digits, tmp_path):
+    """Earlier results tell one group for all rows: that of the rows is the same, or they were watched otherwise."""
+    path, result = tmp_path / "results.json", trained(digits, TAUGHT)
+    content = study_results(WATCHING, [digits.describe()], [Outcome(StudyCell(TAUGHT, 1), result)], "x")
+    content["rows"] = [{key: row[key] for key in row if key != "watched"} for row in content["rows"]]
+    write_json(path, content)
+    own = replace(WATCHING, rows=(TAUGHT,), watched=replace(WATCHING.watched, group=None))
+    found = joined(own, [path])
+    assert found["watched"]["group"] is None
+    assert [(row["watched"]["group"], row["seeds"]) for row in found["rows"]] == [("P4", 1)]
+    for other in ({"group": "P4M"}, {"images": 5}):
+        with pytest.raises(EquiconvError, match="was measured with another watched of taught"):
+            joined(replace(own, watched=replace(WATCHING.watched, **other)), [path])
+
+
 def test_results_tell_what_was_taught_and_watched(digits, tmp_path):
     result, path = trained(digits, TAUGHT), tmp_path / "results.json"
     write_json(path, study_results(WATCHING, [digits.describe()], [Outcome(StudyCell(TAUGHT, 1), result)], "x"))
     found = joined(WATCHING, [path])
-    assert found["watched"] == {"group": "P4", "images": 4, "layers": ["GroupConv2d"], "orders": []}
+    assert found["watched"] == {"group": "P4", "images": 4, "layers": ("GroupConv2d",), "orders": ()}
+    assert {row["name"]: row["watched"]["group"] for row in found["rows"]} == {"plain": "P4", "taught": "P4"}
     assert found["cells"][0]["watched"] == result["watched"]
-    assert found["cells"][0]["penalties"] == result["penalties"]
+    assert found["cells"][0]["equivariance_penalties"] == result["equivariance_penalties"]
     told = {row["name"]: row["implicit"] for row in json.loads(path.read_text())["rows"]}
     assert told == {"plain": None, "taught": json.loads(json.dumps(TEACHING))}
 
 
 def test_the_study_of_implicit_equivariance():
     study = load_study("ien")
-    assert study.watched.group == "P4"
+    assert study.watched.group is None
+    assert {study.watched_of(row).group for row in study.rows} == {"P4", "Cyclic(8)", "P4M"}
     pairs = [row.name.removesuffix(" beta 0") for row in study.rows if row.name.endswith(" beta 0")]
     assert [row.name for row in study.rows] == [f"{name} beta {beta}" for name in pairs for beta in (0, 1)]
     for row in study.rows:

@@ -3,13 +3,16 @@
 import copy
 import re
 
+import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 from studied import SWEEP, TABLE, changed, results, row
 
 from benchmarks.labels import label_points, scale, short
+from benchmarks.plots import svg
 from benchmarks.studies import plots
 from benchmarks.studies.plots import draw
+from equiconv.viz.style import STYLE
 
 
 def drawn(content):
@@ -34,6 +37,14 @@ def test_plots_do_not_change_and_have_no_colors_of_the_page():
         assert "currentColor" in plot.svg
         assert "#102030" not in plot.svg
         assert "#000000" not in plot.svg
+
+
+def test_letters_are_paths_whatever_the_settings():
+    figure = Figure()
+    figure.suptitle("a title")
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        assert "<text" not in svg(figure, "name")
+    assert not [key for key in STYLE if key.startswith(("svg.", "savefig."))]  # which nothing reads before it is saved
 
 
 def test_errors_and_losses_are_those_of_the_cells(monkeypatch):

@@ -48,6 +48,31 @@ def test_quotient_fields_are_framed_where_their_entries_go():
     np.testing.assert_allclose(np.rot90(drawn(first))[::-1], drawn(second), atol=1e-5)
 
 
+class Halves(nn.Module):
+    """Cut what comes out of a layer in two, and say nothing of it."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x)[:, :1]
+
+
+def test_the_last_layer_of_a_network_says_its_type():
+    group, x = P4(), image()
+    lift, pool = GroupConv2d(group.image, 2 * group.regular, 3, padding=1), GroupPool(2 * group.regular)
+    for layers, maps in (((lift,), 4), ((lift, nn.ReLU()), 4), ((lift, nn.Sequential(nn.ReLU(), pool)), 1)):
+        net = nn.Sequential(*layers)
+        _, panels = parts(viz.fields(net, x, 1, field=1), maps)
+        with torch.no_grad():
+            features = net(x[None])[0, 1].reshape(maps, 9, 9)
+        np.testing.assert_allclose([drawn(ax) for ax in panels[0]], features, atol=1e-6)
+    for untold in (nn.Sequential(lift, nn.Flatten(1, 2)), Halves(lift), nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())):
+        with pytest.raises(FieldTypeError, match="say out_type"):
+            viz.fields(untold, x, 1)
+
+
 def test_vectors_are_arrows_that_turn():
     group = P4()
     layer = GroupConv2d(group.image, 1 * group.vector, 3, padding=1)
@@ -205,3 +230,14 @@ def test_the_ring_shows_the_hue_that_red_becomes():
 def test_wheels_that_cannot_be_drawn(curves, message):
     with pytest.raises(ShapeError, match=message):
         viz.wheel(curves, [0, 90, 180])
+
+
+@pytest.mark.parametrize("degrees", [[], [0, 180, 360], [-90, 90, 270], [0, 1e-12], [0, np.nan], [[0, 90]], 0])
+def test_angles_of_a_wheel_are_there_once(degrees):
+    with pytest.raises(ShapeError, match="degrees: expected at least one angle, each once around: leave out 360"):
+        viz.wheel({"a": np.full(np.shape(degrees), 0.5)}, degrees)
+
+
+def test_angles_of_a_wheel_need_no_order():
+    (line,) = viz.wheel({"a": [0.2, 0.4, 0.6]}, np.array([300, -10, 0])).axes[0].lines
+    np.testing.assert_allclose(np.degrees(line.get_xdata()), [300, -10, 0, 300])

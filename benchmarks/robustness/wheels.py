@@ -47,8 +47,10 @@ def _plot(kind: str, title: str, note: str, figure: Figure) -> Plot:
 
 
 def _wheel(results: Results, kind: str, family: Family) -> Figure:
-    curves = {network["name"]: _accuracies(network, kind) / 100 for network in results["networks"]}
-    return wheel(curves, family.values, hues=family.colors)
+    first, last = family.values[0], family.values[-1]
+    degrees = family.values[:-1] if (last - first) % 360 == 0 else family.values  # each once around
+    curves = {each["name"]: _accuracies(each, kind)[:, : len(degrees)] / 100 for each in results["networks"]}
+    return wheel(curves, degrees, hues=family.colors)
 
 
 def _line(results: Results, kind: str, family: Family) -> Figure:

@@ -94,8 +94,8 @@ def run_cell(
         net = row.network(study.channels, len(own.classes))
         prepare, fabric = own.normalization(study.normalize_of(row), count), hardware.fabric(recipe.precision)
         task = _task(net, own.feed(count), prepare.to(fabric.device), study, cell)
-        if study.watched is not None:
-            task = replace(task, validate=partial(_watched, net, prepare, own, study.watched))
+        if (watched := study.watched_of(row)) is not None:
+            task = replace(task, validate=partial(_watched, net, prepare, own, watched))
         folder = scratch and scratch(cell)
         name = f"equiconv-{study.name}", _run_name(cell, folder)
         with logs.opened(*name) if logs and fabric.is_global_zero else nullcontext(()) as written:
@@ -110,7 +110,7 @@ def run_cell(
         "parameters": count_parameters(net),
         **found,
         "losses": [epoch["loss"] for epoch in history],
-        "penalties": [epoch["penalty"] for epoch in history if "penalty" in epoch],
+        "equivariance_penalties": [epoch["penalty"] for epoch in history if "penalty" in epoch],
         "watched": _by_layer(history),
         "seconds": sum(epoch["seconds"] for epoch in history),
     }
@@ -135,17 +135,17 @@ def _by_layer(history: Sequence[Mapping[str, float]]) -> dict[str, list[float | 
 def _trained(cell: StudyCell, net: nn.Module, prepare: nn.Module, own: Supply, study: Study) -> TrainedNetwork:
     """Return a network with all that is needed to build it again."""
     return TrainedNetwork(
-        study.name,
-        cell.row,
-        cell.seed,
-        own.name,
-        own.size,
-        study.channels,
-        own.classes,
-        study.normalize_of(cell.row),
-        study.augment_of(cell.row),
-        net,
-        prepare,
+        study=study.name,
+        row=cell.row,
+        seed=cell.seed,
+        data=own.name,
+        image=own.size,
+        channels=study.channels,
+        classes=own.classes,
+        normalize=study.normalize_of(cell.row),
+        augment=study.augment_of(cell.row),
+        net=net,
+        prepare=prepare,
     )
 
 

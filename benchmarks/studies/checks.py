@@ -1,7 +1,11 @@
 """What has to hold for a study whose file was read."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
 
 from benchmarks.data.augment import augmentation
 from benchmarks.data.families import FAMILIES
@@ -14,14 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["check_study"]
 
+CLASSES = 2  # of networks that are but looked at
+
 
 def check_study(study: "Study") -> None:
     """Raise if rows are there twice, or a row, a move or a sweep cannot be as it says."""
     name = study.name if study.dataset is None else f"{study.name}, dataset {study.dataset}"
     _check_different(name, study.rows)
     _check_categories(study)
+    networks: dict[str, nn.Module] = {}
     for row in study.rows:
-        _check(study, row)
+        _check(study, row, networks)
     if unknown := [curve for curve in study.curves if curve not in FAMILIES]:
         raise EquiconvError(f"{name}: curves are {', '.join(FAMILIES)}; got {', '.join(unknown)}")
     for sweep in study.sweeps:
@@ -43,12 +50,26 @@ def _check_categories(study: "Study") -> None:
         raise EquiconvError(f"{study.name}: categories are ranges of classes that do not overlap; got {ranges}")
 
 
-def _check(study: "Study", row: Row) -> None:
-    """Raise if a row cannot be trained as it says."""
+def _check(study: "Study", row: Row, networks: dict[str, nn.Module]) -> None:
+    """Raise if a row cannot be trained as it says; networks are those of earlier rows."""
     try:
         row.check()
         study.recipe_of(row)
         augmentation(study.augment_of(row))
         check_names(study.normalize_of(row))
+        _check_layers(study, row, networks)
     except EquiconvError as error:
         raise EquiconvError(f"{study.name}, row {row.name}: {error}") from None
+
+
+def _check_layers(study: "Study", row: Row, networks: dict[str, nn.Module]) -> None:
+    """Raise unless the network of a row, which holds no numbers here, has the layers that are taught or watched."""
+    parts = [part for part in (row.taught, study.watched_of(row)) if part is not None]
+    if not parts:
+        return
+    key = str((row.model, row.group, sorted(row.options.items())))
+    if key not in networks:
+        with torch.device("meta"):
+            networks[key] = replace(row, init=None).network(study.channels, CLASSES)
+    for part in parts:
+        part.check(networks[key])

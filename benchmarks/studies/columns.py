@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.studies.answer import error_text, spoken, spread_text, value_text
-from benchmarks.studies.watched_plots import last_errors
+from benchmarks.studies.watched_plots import last_errors, watched_groups
+from benchmarks.summary import listed
 from benchmarks.table import Column
 from benchmarks.text import markdown as table
 from benchmarks.text import millions
@@ -52,12 +53,7 @@ def columns(results: Results) -> list[Column]:
         ),
         *_published(rows, "macs", "published MACs", millions),
         *_training(rows),
-        Column(
-            "memory at batch 2",
-            "Peak memory of a training step with two images: parameters, activations and gradients that are alive at "
-            "once, counted from the tensors.",
-            lambda row: f"{row['peak_memory'] / 2**20:.2f} MiB",
-        ),
+        _memory(rows),
     ]
 
 
@@ -90,30 +86,51 @@ def _top5(results: Results) -> list[Column]:
 
 
 def _equivariance(results: Results) -> list[Column]:
-    """Return the column of the equivariance of the last layer, if it was watched."""
-    if not results.get("watched"):
+    """Return the columns of the equivariance of the last layer, if it was watched; of several groups, which it was."""
+    groups = watched_groups(results["rows"])
+    if not groups:
         return []
 
-    def cell(row: Row) -> str:
+    def group(row: Row) -> str:
+        return row["watched"]["group"] if row.get("watched") else "-"
+
+    def error(row: Row) -> str:
         errors = last_errors(results, row)
         return f"{statistics.mean(errors):.2g}" if errors else "-"
 
     meaning = (
-        f"How far the last layer that is watched is from equivariance under {results['watched']['group']} after "
-        "training: |f(g x) - g f(x)| / |f(x) - f(x')|, mean over the elements but the identity and the seeds."
+        f"How far the last layer that is watched is from equivariance under {listed(groups)} after training: "
+        " |f(g x) - g f(x)| / |f(x) - f(x')|, mean over the elements but the identity and the seeds."
     )
-    return [Column("equivariance error", meaning, cell)]
+    which = Column("equivariance under", "The group under which the error beside it was measured.", group)
+    return [*[which] * (len(groups) > 1), Column("equivariance error", meaning, error)]
 
 
 def _training(rows: Sequence[Row]) -> list[Column]:
     """Return the column of what training costs, where rows do not spend the same on an epoch."""
-    if not any(row.get("implicit") for row in rows):
+    if not _is_taught(rows):
         return []
     meaning = (
         "Multiply-accumulate operations that all epochs spend on one training image: forward, and twice as many "
         "backward; twice for a loss that compares it with a moved one."
     )
     return [Column("training MACs an image", meaning, lambda row: millions(row["training_macs"]))]
+
+
+def _memory(rows: Sequence[Row]) -> Column:
+    """Return the column of the memory that a step takes."""
+    meaning = (
+        "Peak memory of a training step with two images: parameters, activations and gradients that are alive at once, "
+        "counted from the tensors."
+    )
+    if _is_taught(rows):
+        meaning += " What a loss compares, moved images and the maps of layers, is not counted."
+    return Column("memory at batch 2", meaning, lambda row: f"{row['peak_memory'] / 2**20:.2f} MiB")
+
+
+def _is_taught(rows: Sequence[Row]) -> bool:
+    """Tell whether a loss teaches a row."""
+    return any(row.get("implicit") for row in rows)
 
 
 def _of_category(name: str) -> Column:

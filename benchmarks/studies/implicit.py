@@ -1,17 +1,17 @@
 """What the rows of a study are taught by a loss, and how far their layers are from it while they train."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from benchmarks.groups import parse_groups
-from benchmarks.training import Implicit, Objective
+from benchmarks.training import Implicit
 from equiconv import EquiconvError, Group, Trivial, layers
 from equiconv.layers import ChannelMaxPool
 from equiconv.losses import EquivarianceLoss, ien_draw
-from equiconv.taps import Which
+from equiconv.taps import Which, find_layers
 from equiconv.testing import equivariance_profile
 
 __all__ = ["Taught", "Watched"]
@@ -55,7 +55,7 @@ class Taught:
         _check_layers(self.layers)
         self.loss(nn.Identity(), ("Identity",))
 
-    def objective(self, net: nn.Module) -> Objective:
+    def objective(self, net: nn.Module) -> Implicit:
         """Return what a network that is taught so makes small.
 
         Raises:
@@ -65,6 +65,10 @@ class Taught:
         if not taps:
             raise EquiconvError(f"implicit needs layers: {type(net).__name__} does not say which ones")
         return Implicit(net, self.loss(net, taps))
+
+    def check(self, net: nn.Module) -> None:
+        """Raise EquiconvError unless a network has these layers."""
+        find_layers(net, self.objective(net).equivariance.layers)
 
     def loss(self, net: nn.Module, names: tuple[str, ...]) -> EquivarianceLoss:
         """Return the loss of a network with layers of these names."""
@@ -95,25 +99,45 @@ class Watched:
     """Say which equivariance is measured after each epoch, layer by layer.
 
     Args:
-        group: the group.
+        group: the group; None takes that which a row is taught.
         images: the number of test images, the first ones.
         layers: as of ``Taught``; none takes the ``taps`` of the network, or else all layers.
         orders: of a ``ChannelMaxPool`` in front of the comparison, for networks on ``Trivial``.
 
     Raises:
-        EquiconvError: if there is no such group, or there are not two images.
+        EquiconvError: if there is no such group, the layers are no list, the orders are not integers >= 1, or there are
+            not two images.
     """
 
-    group: str
+    group: str | None = None
     images: int = 32
     layers: tuple[str, ...] = ()
     orders: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        _group(self.group)
+        if self.group is not None:
+            _group(self.group)
         _check_layers(self.layers)
+        if self.orders:
+            ChannelMaxPool(self.orders)
         if self.images < 2:
             raise EquiconvError(f"images that are watched are at least 2; got {self.images}")
+
+    def of(self, taught: Taught | None) -> "Watched":
+        """Return what is watched of a row that is taught so, with its group.
+
+        Raises:
+            EquiconvError: if it is taught nothing, and there is no group.
+        """
+        if self.group is not None:
+            return self
+        if taught is None:
+            raise EquiconvError("watched needs a group for rows that have no implicit, whose group it would be")
+        return replace(self, group=taught.group)
+
+    def check(self, net: nn.Module) -> None:
+        """Raise EquiconvError unless a network has these layers."""
+        find_layers(net, self._which(net))
 
     def errors(self, net: nn.Module, images: Tensor) -> dict[str, float]:
         """Return the error of each layer, the mean over the elements but the identity.
@@ -121,16 +145,22 @@ class Watched:
         Args:
             net: in evaluation mode.
             images: as the network takes them.
+
+        Raises:
+            EquiconvError: if it has no group.
         """
         group = _group(self.group)
-        names = self.layers or getattr(net, "taps", None)
-        which = None if names is None else [_layer(name) for name in names]
         pool = getattr(net, "pool", None) if not self.layers else None
         if self.orders and getattr(net, "in_type", 1 * group.trivial).group == Trivial():
             pool = _pooled_channels(self.orders)
         carried: Any = None if pool is None else {nn.Module: pool}
-        found = equivariance_profile(net, group, images, layers=which, carried=carried, angles=(), hues=())
+        found = equivariance_profile(net, group, images, layers=self._which(net), carried=carried, angles=(), hues=())
         return dict(zip(found.layers, found.elements[:, 1:].mean(1).tolist(), strict=True))
+
+    def _which(self, net: nn.Module) -> list[Which] | None:
+        """Return the layers that are watched; None for all."""
+        names = self.layers or getattr(net, "taps", None)
+        return None if names is None else [_layer(name) for name in names]
 
 
 def _pooled_channels(orders: tuple[int, ...]) -> nn.Module:
@@ -143,10 +173,10 @@ def largest_entries(x: Tensor) -> Tensor:
     return x.amax(2)
 
 
-def _group(text: str) -> Group:
+def _group(text: str | None) -> Group:
     """Return the one group that a text names."""
-    found = parse_groups(text)
-    if len(found) > 1:
+    found = parse_groups(text) if text is not None else ()
+    if len(found) != 1:
         raise EquiconvError(f"one group is taught or watched; got {text!r}")
     return found[0].group
 

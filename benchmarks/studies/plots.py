@@ -13,7 +13,8 @@ from benchmarks.labels import label_points, scale
 from benchmarks.pages import Plot
 from benchmarks.plots import BANDS, COLORS, DASHES, INK, STYLE, legend, series, svg
 from benchmarks.studies.unseen_plots import draw_categories, draw_classes, draw_confusion, draw_curve, of_row
-from benchmarks.studies.watched_plots import draw_layers, draw_training, is_watched
+from benchmarks.studies.watched_plots import draw_layers, draw_training, is_watched, watched_groups
+from benchmarks.summary import listed
 
 __all__ = ["draw"]
 
@@ -64,9 +65,9 @@ def _watched(results: Results, rows: Sequence[Row]) -> list[Plot]:
     """Return the plots of the equivariance of layers, if it was measured."""
     if not all(map(is_watched, results["cells"])):
         return []
-    group = results["watched"]["group"]
+    under = f"Equivariance error under {listed(watched_groups(rows))}"
     return [
-        _plot(results, f"equivariance_{name}", f"Equivariance error under {group} {when}", BANDS, drawn(results, rows))
+        _plot(results, f"equivariance_{name}", f"{under}, {when}", BANDS, drawn(results, rows))
         for name, when, drawn in (
             ("training", "of the last layer after each epoch", draw_training),
             ("layers", "of each layer after training", draw_layers),

@@ -22,7 +22,6 @@ UNTOLD = {
     "normalize": [],
     "normalize_first": False,
     "curve_images": None,
-    "watched": None,
 }  # what older ones had
 TRAINED = (
     "model",
@@ -31,6 +30,7 @@ TRAINED = (
     "options",
     "recipe",
     "implicit",
+    "watched",
     "augment",
     "normalize",
     "data",
@@ -129,7 +129,15 @@ def joined(study: Study, paths: Sequence[Path]) -> Results:
         if failure["row"] in known and (failure["row"], failure["seed"]) not in names
     ]
     rows = _rows(study, cells, len(found[0]["data"]["classes"]))
-    own = {"categories": _categories(study), "rows": rows, "cells": cells, "failures": failures, "runs": runs}
+    watched = study.watched and asdict(study.watched)
+    own = {
+        "watched": watched,
+        "categories": _categories(study),
+        "rows": rows,
+        "cells": cells,
+        "failures": failures,
+        "runs": runs,
+    }
     return {**found[0], **own}
 
 
@@ -167,7 +175,8 @@ def _compared(results: Results) -> dict[str, Any]:
 def _check_rows(study: Study, results: Results, path: Path) -> None:
     """Raise unless the rows that were trained are those of the study."""
     now = {row.name: json.loads(json.dumps(summarize(row, study, [], {}))) for row in study.rows}
-    for then in results["rows"]:
+    for told in results["rows"]:
+        then = {"watched": results.get("watched"), **told}  # which older results tell of all rows at once
         odd = [name for name in TRAINED if then["name"] in now and then.get(name) != now[then["name"]][name]]
         if odd and then["seeds"]:
             raise EquiconvError(

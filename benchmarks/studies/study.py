@@ -64,7 +64,8 @@ class Study:
         dataset: the name of the other data set for which this is; None for that of the table.
         others: the study on other data sets, by the names that ``--dataset`` takes.
         reading: how images are read that are not held in memory.
-        watched: the equivariance that is measured layer by layer after each epoch; None measures none.
+        watched: the equivariance that is measured layer by layer after each epoch, of each row under the group that it
+            is taught unless it says another; None measures none.
         categories: names of several classes together, and their numbers: the first and the last one of each range.
     """
 
@@ -178,6 +179,14 @@ class Study:
     def recipe_of(self, row: Row) -> Recipe:
         """Return how a row is trained."""
         return self.recipe.changed(row.recipe)
+
+    def watched_of(self, row: Row) -> Watched | None:
+        """Return the equivariance that is measured of a row, with its group; None if there is none.
+
+        Raises:
+            EquiconvError: if neither the study nor the row says a group.
+        """
+        return self.watched and self.watched.of(row.taught)
 
     def augment_of(self, row: Row) -> Mapping[str, float]:
         """Return the augmentations of a row."""

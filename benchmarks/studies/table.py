@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from benchmarks.measure import macs, peak_memory
@@ -63,6 +63,7 @@ def summarize(
         "options": dict(row.options),
         "recipe": dict(row.recipe),
         "implicit": dict(row.implicit) or None,
+        "watched": asdict(watched) if (watched := study.watched_of(row)) else None,
         "augment": dict(row.augment),
         "normalize": list(row.normalize),
         "data": study.data_of(row),

@@ -20,7 +20,7 @@ PROBES = 4  # images of noise whose logits a file holds
 TOLERANCE = 1e-3  # of these, as a share of the largest: devices and execution plans round otherwise
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainedNetwork:
     """Hold a network that a study has trained, and what is needed to build it again.
 

@@ -149,7 +149,7 @@ def equivariance_profile(
     """
     _check_images(images, group)
     mover = move or (lambda x, g: move_image(group, x, g))
-    runner = _Runner(model, images, layers, carried, group, dtype, seed)
+    runner = _Runner(model, images, group, layers=layers, carried=carried, dtype=dtype, seed=seed)
     whole = group.keeps_grid
 
     def element(g: int) -> Floats:
@@ -200,9 +200,10 @@ class _Runner:
         self,
         model: nn.Module,
         images: Tensor,
+        group: Group,
+        *,
         layers: Layers | None,
         carried: Carried | Mapping[Which, Carried] | None,
-        group: Group,
         dtype: torch.dtype | None,
         seed: int,
     ) -> None:

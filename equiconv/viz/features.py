@@ -13,6 +13,7 @@ from equiconv.errors import FieldTypeError
 from equiconv.groups import FieldType, Representation
 from equiconv.groups.field_type import as_type
 from equiconv.groups.values import integer
+from equiconv.taps import Taps
 from equiconv.viz.elements import Table, name
 from equiconv.viz.images import entries
 from equiconv.viz.panels import bare, check_image, grid, mark, moved, numbers, show
@@ -46,7 +47,8 @@ def fields(
         image: ``(C, H, W)``, values in [0, 1].
         g: the element of the group of ``out_type`` that moves the image.
         field: the number of the field that is drawn.
-        out_type: the type of the features; None takes ``layer.out_type``.
+        out_type: the type of the features; None takes ``layer.out_type``, or of a network of layers the type of the
+            last one.
 
     Returns:
         The figure; all maps have one scale. Of a large group only some elements are shown.
@@ -64,14 +66,15 @@ def fields(
         >>> [part.get_title() for part in figure.axes[:1]], len(figure.axes)
         (['x'], 10)
     """
-    kind = _type(layer, out_type)
-    image, group = check_image(image), kind.group
+    image = check_image(image)
+    still, known = _run(layer, image)
+    kind = _type(known if out_type is None else out_type)
+    group = kind.group
     chosen = integer(field)
     if chosen is None or not 0 <= chosen < kind.n:
         raise FieldTypeError(f"field is a number from 0 to {kind.n - 1}; got {field!r}")
-    features = [
-        kind.fields(_run(layer, x))[0, chosen] for x in (image, group.transform_image(image, g))
-    ]  # (d, h, w) each
+    moving, _ = _run(layer, group.transform_image(image, g))
+    features = [kind.fields(maps)[0, chosen] for maps in (still, moving)]  # (d, h, w) each
     places, marked = _places(kind, int(g))
     limit = max(float(values.abs().max()) for values in features) or 1.0
     rows, columns = places.elements.shape
@@ -91,18 +94,29 @@ def fields(
     return figure
 
 
-def _type(layer: object, out_type: FieldType | Representation | None) -> FieldType:
-    known = getattr(layer, "out_type", None) if out_type is None else out_type
+def _type(known: FieldType | Representation | None) -> FieldType:
     if known is None:
         raise FieldTypeError("say out_type: this layer does not know what its features are made of")
     return as_type(known)
 
 
-def _run(layer: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
-    run = copy.deepcopy(layer).eval() if isinstance(layer, nn.Module) else layer
-    held = next(run.parameters(), image) if isinstance(run, nn.Module) else image
-    with torch.no_grad():
-        return numbers(run(image[None].to(held.device, held.dtype)))
+def _run(layer: Callable[[Tensor], Tensor], image: Tensor) -> tuple[Tensor, FieldType | Representation | None]:
+    """Return the features, and what the layer says that they are made of."""
+    known = getattr(layer, "out_type", None)
+    if not isinstance(layer, nn.Module):
+        with torch.no_grad():
+            return numbers(layer(image[None])), known
+    run = copy.deepcopy(layer).eval()
+    held = next(run.parameters(), image)
+    with torch.no_grad(), Taps(run) as taps:
+        features = run(image[None].to(held.device, held.dtype))
+    return numbers(features), _last_type(taps, features) if known is None else known
+
+
+def _last_type(taps: Taps, features: Tensor) -> FieldType | None:
+    """Return the type of the last map that was heard, if it is what came out."""
+    last = taps.taps[-1] if taps.taps else None
+    return last.field_type if last is not None and last.value is features else None
 
 
 def _places(kind: FieldType, g: int) -> tuple[Table, tuple[int, int]]:

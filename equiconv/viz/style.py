@@ -13,7 +13,6 @@ COLORS = ("#8c8c8c", "#3b82d6", "#12a594", "#d97706", "#d6489a", "#8b5cf6", "#e5
 MARKERS = "osD^vPX<>h"
 DASHES = ("-", "--", ":", "-.")  # a new one when all colors are taken
 STYLE: Any = {
-    "svg.fonttype": "path",
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
