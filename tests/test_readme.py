@@ -123,9 +123,10 @@ def test_results_say_where_they_come_from(name):
 
 STUDIES = ["rotmnist", "rotmnist-25k", "rotmnist-25k_validation"]
 COLORED = ["colormnist-longtailed", "colormnist-biased-std", "cifar-narrow"]
+TAUGHT_STUDIES = ["ien", "ien-few", "ien-compared"]
 
 
-@pytest.mark.parametrize("name", STUDIES + COLORED)
+@pytest.mark.parametrize("name", STUDIES + COLORED + TAUGHT_STUDIES)
 def test_the_tables_and_plots_of_studies_follow_from_the_raw_results(name):
     report = json.loads((RESULTS / f"{name}.json").read_text())
     assert not report["quick"]
