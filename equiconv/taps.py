@@ -211,8 +211,8 @@ def by_layer(carried: Carried | Mapping[Which, Carried] | None) -> dict[Which, S
     return said
 
 
-def carried_by(said: Mapping[Which, Said], taps: "Taps", tap: Tap) -> Said | None:
-    """Return what is said of the map of a module; None if nothing is.
+def carried_by(said: Mapping[Which, Said], taps: Taps) -> list[Said | None]:
+    """Return what is said of each map that was collected; None where nothing is.
 
     Raises:
         FieldTypeError: if something is said of a name or class that is none of the layers listened to.
@@ -220,5 +220,7 @@ def carried_by(said: Mapping[Which, Said], taps: "Taps", tap: Tap) -> Said | Non
     for which in said:
         if not any(is_meant(which, name, module) for name, module in taps.wanted.items()):
             raise FieldTypeError(f"carried: {which!r} is none of the layers: {', '.join(taps.wanted)}")
-    name = tap.name.partition("#")[0]
-    return next((what for which, what in said.items() if is_meant(which, name, tap.module)), None)
+    return [
+        next((what for which, what in said.items() if is_meant(which, tap.name.partition("#")[0], tap.module)), None)
+        for tap in taps.taps
+    ]

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.data import float_batch
 from benchmarks.data.augment import augmentation
@@ -95,7 +95,8 @@ def run_cell(
         prepare, fabric = own.normalization(study.normalize_of(row), count), hardware.fabric(recipe.precision)
         task = _task(net, own.feed(count), prepare.to(fabric.device), study, cell)
         if (watched := study.watched_of(row)) is not None:
-            task = replace(task, validate=partial(_watched, net, prepare, own, watched))
+            first = next(iter(own.tests(0, 1)))[0][: watched.images].to(fabric.device)
+            task = replace(task, validate=partial(_watched, net, watched, prepare(float_batch(first))))
         folder = scratch and scratch(cell)
         name = f"equiconv-{study.name}", _run_name(cell, folder)
         with logs.opened(*name) if logs and fabric.is_global_zero else nullcontext(()) as written:
@@ -116,10 +117,9 @@ def run_cell(
     }
 
 
-def _watched(net: nn.Module, prepare: nn.Module, own: Supply, watched: Watched, _: nn.Module) -> dict[str, float]:
+def _watched(net: nn.Module, watched: Watched, images: Tensor, _: nn.Module) -> dict[str, float]:
     """Return the equivariance error of each layer of a network, which is in evaluation mode."""
-    images = next(iter(own.tests(0, 1)))[0][: watched.images].to(next(net.parameters()).device)
-    return {f"{ERROR}{name}": error for name, error in watched.errors(net, prepare(float_batch(images))).items()}
+    return {f"{ERROR}{name}": error for name, error in watched.errors(net, images).items()}
 
 
 def _by_layer(history: Sequence[Mapping[str, float]]) -> dict[str, list[float | None]]:
@@ -152,11 +152,12 @@ def _trained(cell: StudyCell, net: nn.Module, prepare: nn.Module, own: Supply, s
 def _task(net: nn.Module, shown: Feed, prepare: nn.Module, study: Study, cell: StudyCell) -> Task:
     """Return what is trained; images are normalized before they are augmented, or after."""
     augment = augmentation(study.augment_of(cell.row))
-    objective = CrossEntropy() if cell.row.taught is None else cell.row.taught.objective(net)
+    taught = cell.row.taught
+    objective = CrossEntropy() if taught is None else taught.objective(net)
     task = Task(net, shown, prepare, augment, objective, seed=cell.seed)
-    return (
-        replace(task, prepare=nn.Identity(), augment=nn.Sequential(prepare, augment)) if study.normalize_first else task
-    )
+    if not study.normalize_first:
+        return task
+    return replace(task, prepare=nn.Identity(), augment=nn.Sequential(prepare, augment))
 
 
 def _run_name(cell: StudyCell, folder: Path | None) -> str:

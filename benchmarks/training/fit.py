@@ -187,8 +187,8 @@ def _epoch(run: _Run, task: Task, recipe: Recipe, epoch: int, report: Callable[[
         _add(totals, _step(run, task, recipe, share))
         report(float(share.whole))
         if step % CHECKED == 0:
-            _everywhere(run, totals["loss"], epoch, recipe)
-    told = {name: _everywhere(run, total, epoch, recipe) / task.data.count for name, total in totals.items()}
+            _everywhere(run, "loss", totals["loss"], epoch, recipe)
+    told = {name: _everywhere(run, name, total, epoch, recipe) / task.data.count for name, total in totals.items()}
     numbers = {**told, "learning_rate": rate, "seconds": time.monotonic() - started}
     if task.validate is not None:
         run.net.eval()
@@ -201,16 +201,16 @@ def _add(totals: dict[str, Tensor], told: dict[str, Tensor]) -> None:
         totals[name] = totals[name] + value if name in totals else value
 
 
-def _everywhere(run: _Run, total: Tensor, epoch: int, recipe: Recipe) -> float:
-    """Return the sum of what all processes tell, or raise in all of them if it is not finite."""
+def _everywhere(run: _Run, name: str, total: Tensor, epoch: int, recipe: Recipe) -> float:
+    """Return the sum of what all processes tell under a name, or raise in all of them if it is not finite."""
     everywhere: Any = run.fabric.all_reduce(total.clone(), reduce_op="sum")  # it writes to what it gets
-    loss = float(everywhere)
-    if not math.isfinite(loss):
+    value = float(everywhere)
+    if not math.isfinite(value):
         raise FloatingPointError(
-            f"the loss became {loss} in epoch {epoch + 1}: a smaller learning rate, or more precision than "
+            f"the {name} became {value} in epoch {epoch + 1}: a smaller learning rate, or more precision than "
             f"{recipe.precision}, may help; the state before this epoch is kept"
         )
-    return loss
+    return value
 
 
 def _step(run: _Run, task: Task, recipe: Recipe, share: Share) -> dict[str, Tensor]:
@@ -234,6 +234,4 @@ def _step(run: _Run, task: Task, recipe: Recipe, share: Share) -> dict[str, Tens
 def _prepared(task: Task, recipe: Recipe, images: Tensor) -> Tensor:
     """Return some augmented images as the network takes them."""
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    return task.prepare(images).contiguous(
-        memory_format=layout
-    )  # whatever that of the data is: it changes the rounding
+    return task.prepare(images).contiguous(memory_format=layout)  # that of the data would change the rounding

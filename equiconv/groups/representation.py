@@ -94,7 +94,7 @@ class Representation(WriteOnce):
     @property
     def is_identity(self) -> bool:
         """Whether no element moves the fiber."""
-        return bool((self.rho == np.eye(self.dim)).all())
+        return bool(np.allclose(self.rho, np.eye(self.dim), atol=TOLERANCE))
 
     @property
     def sizes(self) -> tuple[int, ...]:

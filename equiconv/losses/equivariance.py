@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from equiconv.errors import FieldTypeError, GroupError, ShapeError
 from equiconv.groups import Cyclic, Dihedral, FieldType, Group
 from equiconv.groups.laws import Floats, Ints
+from equiconv.groups.moves import INTERPOLATIONS
 from equiconv.groups.values import is_number
 from equiconv.layers.layer import check_flags, shown
 from equiconv.losses.distance import mean_within, permuted_distance, relative, spread
 from equiconv.taps import Carried, Layers, Said, Tap, Taps, Which, by_layer, carried_by, listed
 
 __all__ = ["EquivarianceLoss", "Pair", "ien_draw"]
-
-INTERPOLATIONS = ("bicubic", "bilinear", "nearest")
 
 
 class Pair(NamedTuple):
@@ -157,14 +156,15 @@ class EquivarianceLoss:
                 "torch._dynamo.config.skip_nnmodule_hook_guards = False"
             )
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.beta > 0):
-            errors = {tap.name: self._error(taps, tap, elements) for tap in taps.taps}
+            carried = carried_by(self.carried, taps)
+            errors = {tap.name: self._error(tap, said, elements) for tap, said in zip(taps.taps, carried, strict=True)}
         total = torch.stack(list(errors.values())).sum()
         penalty = self.beta * total if self.beta else torch.zeros_like(total)
         return penalty, {name: error.detach() for name, error in errors.items()}
 
-    def _error(self, taps: Taps, tap: Tap, elements: Ints) -> Tensor:
+    def _error(self, tap: Tap, carried: Said | None, elements: Ints) -> Tensor:
         tap.check()
-        field_type, value = self._typed(tap, carried_by(self.carried, taps, tap))
+        field_type, value = self._typed(tap, carried)
         if len(value) != 2 * len(elements):
             raise ShapeError(f"{tap.name}: a map of {len(value)} images; the loss ran {2 * len(elements)}")
         fields = field_type.fields(value)  # (2b, n, d, h, w)

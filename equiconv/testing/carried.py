@@ -76,8 +76,6 @@ def moved_by(kind: FieldType, group: Group) -> tuple[FieldType, Ints] | None:
         part = group.subgroup(kind.group)
     except GroupError:
         return None
-    if np.allclose(kind.representation.rho, np.eye(kind.fiber)):
-        return None
     elements = np.full(group.order, -1)
     elements[list(part.elements)] = np.arange(part.order)
     return kind, elements

@@ -216,12 +216,12 @@ class _Runner:
         self.device, self.dtype, self.seed = device_of(self.model), dtype or own, seed
         self.images = images.detach().cpu().double()
         self.taps = Taps(self.model, layers)
-        said = by_layer(carried)
         taps = self.run(self.images)
         if not taps:
             raise FieldTypeError(f"layers: none of {', '.join(self.taps.wanted)} was called and returned a tensor")
         self.names = tuple(tap.name for tap in taps)
-        self.maps = [Map(tap, carried_by(said, self.taps, tap), group) for tap in taps]
+        carried_in_order = carried_by(by_layer(carried), self.taps)
+        self.maps = [Map(tap, said, group) for tap, said in zip(taps, carried_in_order, strict=True)]
         self.still = [each.read(tap.value) for each, tap in zip(self.maps, taps, strict=True)]
 
     def run(self, images: Tensor) -> list[Tap]:
