@@ -15,7 +15,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv compare speed test lint types format docs figures clean
+.PHONY: help venv compare speed test support lint types format docs figures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ speed: $(READY) ## time the layers and networks
 
 test: $(READY) ## run the tests and the examples in the docstrings
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 $(ARGS)
+
+support: $(READY) ## try what the support table says, and write it anew
+	PYTHONPATH=tests:. $(ONE_THREAD) $(BIN)/python -m support docs/results
 
 lint: $(READY) ## check style, formatting and the layers of imports
 	$(BIN)/ruff check .

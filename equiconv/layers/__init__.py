@@ -8,7 +8,7 @@ from equiconv.layers.conv import GroupConv2d
 from equiconv.layers.dropout import FieldDropout
 from equiconv.layers.fourier import FourierActivation
 from equiconv.layers.nonlinear import GatedActivation, NormActivation, NormPool, squash
-from equiconv.layers.norm import FieldBatchNorm, FieldGroupNorm
+from equiconv.layers.norm import FieldBatchNorm, FieldGroupNorm, synchronize_batch_norms
 from equiconv.layers.pool import GroupPool, Restrict, SubgroupPool
 from equiconv.layers.smoothing import Antialiased, BlurPool, DiskMask
 from equiconv.layers.spatial import AdaptivePool, SpatialPool
@@ -40,4 +40,5 @@ __all__ = [
     "Upsample",
     "VectorFieldActivation",
     "squash",
+    "synchronize_batch_norms",
 ]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from equiconv.errors import FieldTypeError, ShapeError
 from equiconv.groups.values import integer
+from equiconv.layers.layer import in_format_of
 
 __all__ = ["ChannelMaxPool"]
 
@@ -100,7 +101,7 @@ class ChannelMaxPool(nn.Module):
             )
         parts = x.split(self.partitions(x.shape[1]), 1)
         pooled = [_pooled(part, order) for part, order in zip(parts, self.orders, strict=True)]
-        return pooled[0] if len(pooled) == 1 else torch.cat(pooled, 1)
+        return in_format_of(torch.cat(pooled, 1), x)
 
     def extra_repr(self) -> str:
         """Return the arguments that rebuild it."""

@@ -109,8 +109,8 @@ class NormActivation(FieldLayer):
         self.settle(x.device)
         norms = _norms(fields, self.members)  # (b, n, p, h, w)
         shifted = norms if self.bias is None else norms - self.bias[:, self.orbits, None, None]
-        scales = (self.function(shifted) / norms).to(fields.dtype)
-        return self.laid_out(_spread(scales, self.members) * fields, x)
+        scales = self.function(shifted) / norms  # in half precision too large, where the norm is near zero
+        return self.laid_out((_spread(scales, self.members) * fields).to(fields.dtype), x)
 
     def extra_repr(self) -> str:
         """Return the arguments."""

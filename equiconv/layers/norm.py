@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
+from torch import distributed as dist
 
 from equiconv.errors import FieldTypeError
 from equiconv.groups.field_type import FieldType
@@ -11,8 +12,9 @@ from equiconv.groups.representation import Representation
 from equiconv.groups.values import is_number
 from equiconv.layers.convolution import check_channel_groups
 from equiconv.layers.layer import FieldLayer, check_flags, full_precision
+from equiconv.layers.processes import sum_over_processes
 
-__all__ = ["FieldBatchNorm", "FieldGroupNorm"]
+__all__ = ["FieldBatchNorm", "FieldGroupNorm", "synchronize_batch_norms"]
 
 
 class FieldNorm(FieldLayer, ABC):
@@ -106,6 +108,7 @@ class FieldBatchNorm(FieldNorm):
 
     running_mean: Tensor
     running_var: Tensor
+    process_group: "dist.ProcessGroup | None"
 
     def __init__(
         self,
@@ -119,19 +122,33 @@ class FieldBatchNorm(FieldNorm):
         if not is_number(momentum, 0, 1):
             raise FieldTypeError(f"FieldBatchNorm needs momentum within [0, 1]; got {momentum!r}")
         self.momentum = momentum
+        self.synchronized, self.process_group = False, None
         self.register_buffer("running_mean", torch.zeros(self.in_type.n, len(self.directions)))
         self.register_buffer("running_var", torch.ones(self.in_type.n, len(self.sizes)))
 
+    @property
+    def _asks_others(self) -> bool:
+        """Whether the statistics are those of several processes."""
+        return self.synchronized and dist.is_available() and dist.is_initialized()
+
+    def _count(self, fields: Tensor) -> Tensor | int:
+        """Return the number of vectors that the mean is taken of."""
+        count = fields.shape[0] * fields.shape[3] * fields.shape[4]
+        return sum_over_processes(fields.new_tensor(count), self.process_group) if self._asks_others else count
+
     def shared(self, fields: Tensor) -> Tensor:
         """Return the mean over batch and plane, ``(1, n, d)``."""
-        return fields.mean((0, 3, 4))[None]
+        if not self._asks_others:
+            return fields.mean((0, 3, 4))[None]
+        total = sum_over_processes(fields.sum((0, 3, 4)), self.process_group)  # (n, d)
+        return (total / self._count(fields))[None]
 
     def statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
         """Return those of the batch in training, and update the running ones, which are returned in evaluation."""
         if not self.training:
             return self.running_mean[None], self.running_var[None]
-        count = fields.shape[0] * fields.shape[3] * fields.shape[4]
         mean, var = self.moments(fields)
+        count = self._count(fields)
         if count:
             size = count * var.new_tensor(self.sizes)
             with torch.no_grad():
@@ -201,3 +218,38 @@ class FieldGroupNorm(FieldNorm):
     def extra_repr(self) -> str:
         """Return the arguments."""
         return f"{self.in_type!r}, channel_groups={self.channel_groups}, eps={self.eps}, affine={self.affine}"
+
+
+def synchronize_batch_norms(module: nn.Module, process_group: "dist.ProcessGroup | None" = None) -> nn.Module:
+    """Let the batch norms of a network see the batches of all processes, instead of the one of their own.
+
+    ``FieldBatchNorm`` layers are told so in place, on every device; PyTorch's own batch norms, which regular fields
+    have, are replaced by ``nn.SyncBatchNorm``, which needs a GPU in training. Call it before the network is wrapped by
+    ``DistributedDataParallel``, and use what it returns. Without processes nothing changes.
+
+    Equivariance:
+        As before: the statistics are means over more images.
+
+    Args:
+        module: any module.
+        process_group: the processes that share; None takes all.
+
+    Returns:
+        The module, or its replacement if it is itself one of PyTorch's batch norms.
+
+    Raises:
+        FieldTypeError: if it is not a module.
+
+    Example:
+        >>> from equiconv.groups import Cyclic
+        >>> from equiconv.layers import FieldBatchNorm, synchronize_batch_norms
+        >>> norm = FieldBatchNorm(4 * Cyclic(4).irrep(1))
+        >>> synchronize_batch_norms(norm).synchronized
+        True
+    """
+    if not isinstance(module, nn.Module):
+        raise FieldTypeError(f"synchronize_batch_norms takes a module, such as a network; got {module!r}")
+    for part in module.modules():
+        if isinstance(part, FieldBatchNorm):
+            part.synchronized, part.process_group = True, process_group
+    return nn.SyncBatchNorm.convert_sync_batchnorm(module, process_group)

@@ -1,0 +1,98 @@
+"""The checks that take the graph of a module."""
+
+import copy
+import io
+from contextlib import redirect_stderr, redirect_stdout
+from warnings import catch_warnings, simplefilter
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from support.cases import Case
+from support.compare import close
+
+__all__ = ["compiled", "exported_to_onnx", "traced_in_evaluation", "traced_in_training"]
+
+NETWORKS = {"CNN", "SteerableCNN", "ResNet", "WideResNet"}  # for each layer inductor would take minutes in all
+
+
+def _results(module: nn.Module, x: Tensor) -> list[Tensor]:
+    """Return the output, and the gradients of input and parameters."""
+    torch.manual_seed(2)  # of dropout
+    x = x.clone().requires_grad_()
+    y = module(x)
+    return [y, *torch.autograd.grad(y.square().sum(), [x, *module.parameters()])]
+
+
+def compiled(case: Case) -> None:
+    """One graph, in training and in evaluation, which computes the same with the same gradients."""
+    module = case.module()
+    x = case.inputs(module)
+    backend = "inductor" if case.name in NETWORKS else "aot_eager"
+    for training in (False, True):
+        torch.compiler.reset()
+        one, other = (copy.deepcopy(module).train(training) for _ in range(2))
+        graph = torch.compile(one, fullgraph=True, backend=backend)
+        for y, expected in zip(_results(graph, x), _results(other, x), strict=True):
+            torch.testing.assert_close(y, expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(one.state_dict(), other.state_dict())
+
+
+def _program(module: nn.Module, x: Tensor) -> torch.export.ExportedProgram:
+    return torch.export.export(module, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=True)
+
+
+def traced_in_evaluation(case: Case) -> None:
+    """The program serves batches of other sizes."""
+    module = case.module()
+    program = _program(module, case.inputs(module))
+    more = case.inputs(module, batch=5)
+    close(program.module()(more), module(more), 1e-5)
+
+
+def traced_in_training(case: Case) -> None:
+    """The program computes what the module does in training, and updates statistics as it does."""
+    module = case.module().train()
+    x = case.inputs(module, batch=3)
+    program = _program(copy.deepcopy(module), x).module()
+    torch.manual_seed(2)
+    y = program(x)
+    torch.manual_seed(2)
+    close(y, module(x), 1e-5)
+    torch.testing.assert_close(dict(program.state_dict()), module.state_dict(), check_stride=False)
+
+
+class _Part(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * self.inner(x)
+
+
+def exported_to_onnx(case: Case) -> None:
+    """ONNX Runtime agrees to 1e-4, on a batch of another size.
+
+    The module is part of a network: the exporter makes an invalid model of one that returns its input as it is.
+    """
+    import onnxruntime  # only here
+
+    module = _Part(case.module())
+    with catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        simplefilter("ignore")  # the exporter's own
+        program = torch.onnx.export(
+            module,
+            (case.inputs(module.inner),),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            input_names=["x"],
+        )
+    assert program is not None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), options)
+    more = case.inputs(module.inner, batch=5)
+    (y,) = session.run(None, {"x": np.asarray(more)})
+    close(torch.from_numpy(y), module(more), 1e-4)
