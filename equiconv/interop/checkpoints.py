@@ -1,7 +1,7 @@
 """Reading checkpoints that others made."""
 
 from argparse import Namespace
-from os import PathLike
+from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
@@ -11,7 +11,7 @@ from equiconv.errors import EquiconvError
 from equiconv.interop.weights import unwrapped
 
 
-def read_checkpoint(path: str | PathLike[str]) -> dict[str, Tensor]:
+def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     """Read the state dict of a file that ``torch.save`` wrote, without running anything that is in it.
 
     ``torch.load(path, weights_only=True, map_location="cpu")`` reads tensors, numbers, texts and containers of them,

@@ -94,7 +94,7 @@ def digits(state: State, group_of: Callable[[int], Group], *, dropout: float) ->
     net = CNN(
         group_of(fiber),
         width,
-        in_channels=tensor(state, "conv1.weight").shape[1],
+        in_channels=_channels(state, group_of(fiber)),
         classes=head.shape[0],
         kernel_sizes=[side(state, name) for name in names],
         factorization=factors,
@@ -104,6 +104,11 @@ def digits(state: State, group_of: Callable[[int], Group], *, dropout: float) ->
     pair = [f"{name}.{part}" for name in names[1:] for part in range(2)]
     convs = [names[0], *pair] if factors == "c" else names
     return matched(net, state, cnn_parts(net, convs, [f"bn{number}" for number in range(1, count + 1)]))
+
+
+def _channels(state: State, group: Group) -> int:
+    """Return the channels of the images; a group that moves colors needs three, and other weights will not fit."""
+    return 3 if group.moves_color else tensor(state, "conv1.weight").shape[1]
 
 
 def cnn_parts(net: CNN, convs: Iterable[str], norms: Iterable[str]) -> Parts:
@@ -123,7 +128,7 @@ def residual(
     """Return the residual network, with the strides that are published."""
     stages = [f"{names.stages}{names.first + stage}." for stage in range(numbered(state, names.stages))]
     numbers = [fields(state, f"{stage}0.conv1") for stage in stages]
-    blocks = tuple(numbered(state, stage) for stage in stages)
+    blocks, groups = tuple(numbered(state, stage) for stage in stages), [group_of(fiber) for _, fiber in numbers]
     factors, head = factorization(state, f"{stages[0]}0.conv1"), tensor(state, f"{names.head}.weight", dims=(2,))
     architecture = Architecture(
         blocks,
@@ -133,10 +138,10 @@ def residual(
         stem_padding=stem_padding,
     )
     net = ResNet(
-        [group_of(fiber) for _, fiber in numbers],
+        groups,
         architecture,
         [width for width, _ in numbers],
-        in_channels=tensor(state, "conv1.weight").shape[1],
+        in_channels=_channels(state, groups[0]),
         classes=head.shape[0],
         factorization="gc" if factors == "c" else factors,
         pool=head_pool(head, numbers[-1][0] * architecture.expansion, numbers[-1][1]),

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from equiconv.errors import ShapeError
 from equiconv.groups import Group
 from equiconv.layers.layer import check_flags
-from equiconv.layers.window import Size, Window, check_equal
+from equiconv.layers.window import Size, Window, pair
 
 
 class WindowMaxPool(nn.Module):
@@ -32,13 +32,10 @@ class WindowMaxPool(nn.Module):
     ) -> None:
         super().__init__()
         check_flags("GroupMaxPool2d", ceil_mode=ceil_mode, exact=exact)
-        steps = kernel_size if stride is None else stride
-        self.window = Window(group, kernel_size, stride=steps, padding=padding, dilation=dilation, exact=exact)
+        steps, ends = kernel_size if stride is None else stride, pair(padding, "padding", 0)
+        self.window = Window(group, kernel_size, stride=steps, padding=ends, dilation=dilation, exact=exact)
+        self.window.check_pool()
         self.ceil_mode = ceil_mode
-        check_equal(group, self.window.kernel, "kernel_size", exact)
-        for ends, kernel, spread in zip(self.window.padding, self.window.kernel, self.window.dilation, strict=True):
-            if ends[0] != ends[1] or 2 * ends[0] > spread * (kernel - 1) + 1:
-                raise ShapeError(f"pooling pads at most half of the window {self.window.kernel}; got padding {padding}")
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool maps ``(B, C, G, H, W)``; return ``(B, C, G, H', W')``."""

@@ -77,8 +77,8 @@ class Weights:
             value.double().cpu(), torch.tensor(matrix.tolist(), dtype=torch.float64), atol=CLOSE
         ):
             self.faults.append(
-                f"{name} is not the hue shift of the group: either of another number of hues, or it was learned without "
-                "a constraint and its powers are no group"
+                f"{name} is not the hue shift of the group: either of another number of hues, or it was learned "
+                "without a constraint and its powers are no group"
             )
 
     def finish(self) -> None:
@@ -152,7 +152,7 @@ def _plan_convolution(weights: Weights, prefix: str, conv: GroupConv2d) -> None:
 
 
 def _fibers(conv: GroupConv2d) -> tuple[int, int]:
-    """Return the numbers of input channels that a kernel sees, and of entries of each; of flat ones all are channels."""
+    """Return how many channels a kernel sees, and the entries of each; in flat maps every entry is a channel."""
     source = conv.in_type
     channels, entries = (source.channels, 1) if source.flat else (source.n, source.fiber)
     return channels // conv.channel_groups, entries

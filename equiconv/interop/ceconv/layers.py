@@ -102,20 +102,20 @@ def _in_type(in_rotations: int, out_rotations: int, in_channels: int) -> FieldTy
         return FieldType(group.regular, in_channels)
     if hues != 1:
         raise FieldTypeError(
-            f"CEConv2d: in_rotations is 1, for images, or out_rotations; got {in_rotations!r} and {out_rotations!r}, and "
-            "no such layer is equivariant: change the group by SubgroupPool or Restrict"
+            f"CEConv2d: in_rotations is 1, for images, or out_rotations; got {in_rotations!r} and {out_rotations!r}, "
+            "and no such layer is equivariant: change the group by SubgroupPool or Restrict"
         )
     if in_channels != 3:
         raise FieldTypeError(
-            f"CEConv2d: hues are shifted in images of three channels, RGB; got in_channels={in_channels!r}: for several "
-            "images use GroupConv2d(n * group.image, ...), for channels without color n * group.trivial"
+            f"CEConv2d: hues are shifted in images of three channels, RGB; got in_channels={in_channels!r}: for "
+            "several images use GroupConv2d(n * group.image, ...), for channels without color n * group.trivial"
         )
     return FieldType(group.image, 1)
 
 
 def GroupMaxPool2d(
     kernel_size: Size, stride: Size | None = None, padding: Size = 0, *, dilation: Size = 1, ceil_mode: bool = False
-) -> WindowMaxPool:
+) -> nn.Module:
     """Return a layer that takes maxima over windows of the plane, for each hue alone.
 
     Equivariance:

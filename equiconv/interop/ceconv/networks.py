@@ -36,9 +36,9 @@ def from_ceconv(
     """Return a network with the weights of CEConv, which computes what the network of CEConv computes.
 
     Read off the names and shapes are which of the published networks it is, the number of hues, the widths, which
-    layers or stages are color equivariant and whether they are separable, how the group is pooled in front of the head,
-    and the classes: of ``CNN`` and ``CECNN``, of ``ResNet18`` to ``ResNet152`` and ``HybridResNet``, and of the residual
-    networks of torchvision, from which CEConv starts where there is one hue.
+    layers or stages are color equivariant and whether they are separable, how the group is pooled in front of the
+    head, and the classes. The networks are ``CNN`` and ``CECNN``, ``ResNet18`` to ``ResNet152`` and ``HybridResNet``,
+    and the residual networks of torchvision, from which CEConv starts where there is one hue.
 
     Equivariance:
         That of the network: invariant under hue shifts if the group was pooled, and not if it was flattened.
@@ -87,8 +87,8 @@ def from_ceconv(
     if numbered(state, "conv"):
         return digits(state, _hues, dropout=DROPOUT)
     raise EquiconvError(
-        f"these are not the names of a network of CEConv: {', '.join(list(state)[:4])} ...; if they are those of a layer "
-        "or of a network of your own, make it with CEConv2d and pass it as into="
+        f"these are not the names of a network of CEConv: {', '.join(list(state)[:4])} ...; if they are those of a "
+        "layer or of a network of your own, make it with CEConv2d and pass it as into="
     )
 
 

@@ -1,5 +1,7 @@
 """The layers of GrouPy and SepGroupPy, by their names and arguments."""
 
+from torch import nn
+
 from equiconv.groups import P4, P4M, FieldType
 from equiconv.interop.pooling import WindowMaxPool
 from equiconv.layers import GroupConv2d
@@ -149,7 +151,7 @@ def GroupMaxPool2d(
     dilation: Size = 1,
     ceil_mode: bool = False,
     exact: bool = True,
-) -> WindowMaxPool:
+) -> nn.Module:
     """Return a layer that takes maxima over windows of the plane, for each element of the group alone.
 
     Equivariance:
