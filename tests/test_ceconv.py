@@ -175,6 +175,18 @@ def test_the_readme_example_and_its_weights():
     assert from_ceconv({f"module.{name}": value for name, value in theirs.state_dict().items()}, into=ours) is ours
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(ours(x.roll(1, 1)), ours(x), rtol=1e-10, atol=1e-10)
+    with pytest.raises(EquiconvError, match="make it with CEConv2d"):
+        from_ceconv(theirs.state_dict())
+
+
+@pytest.mark.parametrize("saved", ["", "model.", "module.model."])
+def test_a_wrapper_can_be_filled_as_well_as_what_is_in_it(saved):
+    theirs, x = drawn(Spelled()), torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    state = {f"{saved}{name}": value for name, value in theirs.state_dict().items()}
+    for ours in (Readme(), nn.ModuleDict({"model": Readme()}), nn.DataParallel(nn.ModuleDict({"model": Readme()}))):
+        from_ceconv(state, into=ours.double())
+        inner = next(module for module in ours.modules() if isinstance(module, Readme))
+        torch.testing.assert_close(inner(x), theirs(x), rtol=1e-10, atol=1e-10)
 
 
 NETWORKS = {  # what makes it, the rows of its images, and what it becomes
@@ -330,6 +342,14 @@ def test_digits_that_do_not_fit_are_refused(change, match):
         from_ceconv(state)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_the_precision_is_that_of_the_weights(dtype):
+    state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in digits().items()}
+    net = from_ceconv(state)
+    assert {parameter.dtype for parameter in net.parameters()} == {dtype}
+    assert net.features[0](torch.rand(1, 3, 8, 8, dtype=dtype)).dtype == dtype
+
+
 def test_nothing_changes_in_what_is_not_filled():
     conv, before = CEConv2d(3, 3, 2, 4, 3), {}
     before.update({name: value.clone() for name, value in conv.state_dict().items()})
@@ -372,6 +392,16 @@ def test_the_padding_of_the_stem_is_that_of_the_names_or_the_argument():
         from_ceconv(digits(), stem_padding=1)
     with pytest.raises(EquiconvError, match="stem_padding is for residual networks"):
         from_ceconv(state, into=Readme(), stem_padding=1)
+
+
+@pytest.mark.parametrize("options", [{"colored": 1}, {"coset": False}], ids=str)
+def test_training_goes_on_as_it_would_have(options):
+    theirs = drawn(ceresnet(44, (2, 4, 8), 3, separable=True, **options)).train()
+    ours = from_ceconv(theirs.state_dict())
+    x = torch.randn(4, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-8, atol=1e-8)  # by the statistics of the batch
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x), rtol=1e-8, atol=1e-8)  # by those kept since
+    assert (from_ceconv(theirs.state_dict())(x) - theirs(x)).abs().max() > 1e-3
 
 
 def test_early_weights_do_not_count_batches():

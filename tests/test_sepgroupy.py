@@ -1,6 +1,7 @@
 """SepGroupPy and GrouPy: their layers by their names, and the networks of SepGroupPy from their weights."""
 
 import ast
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -216,6 +217,27 @@ def test_published_widths():
     (widths, *others), count = RESIDUAL["gc-p4m-ResNet44"]
     theirs = drawn(turnresnet(widths, *others))
     assert trainable(from_sepgroupy(theirs.state_dict())) == count
+
+
+def test_training_goes_on_as_it_would_have():
+    theirs = drawn(turnresnet((2, 3, 4), "P4M", "gc")).train()
+    ours = from_sepgroupy(theirs.state_dict())
+    x = torch.randn(4, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-8, atol=1e-8)  # by the statistics of the batch
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x), rtol=1e-8, atol=1e-8)  # by those kept since
+    assert (from_sepgroupy(theirs.state_dict())(x) - theirs(x)).abs().max() > 1e-3
+
+
+def test_layers_can_be_exported_and_copied():
+    net = nn.Sequential(P4ConvZ2(1, 2, 3), GroupMaxPool2d(2), sepgroupy.gP4ConvP4(2, 2, 3), GroupCosetMaxPool()).eval()
+    x = torch.randn(2, 1, 10, 10)
+    y = net(x)
+    assert torch.equal(torch.export.export(net, (x,)).module()(x), y)
+    assert torch.equal(copy.deepcopy(net)(x), y)
+    assert (
+        repr(net[1])
+        == "WindowMaxPool((2, 2), stride=(2, 2), padding=(0, 0), dilation=(1, 1), ceil_mode=False, exact=True)"
+    )
 
 
 def p4m():

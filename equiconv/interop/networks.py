@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -15,6 +15,7 @@ from equiconv.models import CNN, Architecture, ResNet
 from equiconv.models.architecture import STEMS
 
 State = Mapping[str, Tensor]
+Net = TypeVar("Net", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,11 @@ def head_pool(head: Tensor, width: int, fiber: int) -> str | None:
     return None if head.shape[1] == width * fiber != width else "max"
 
 
-def matched(net: nn.Module, state: State, parts: Parts) -> Any:
+def matched(net: Net, state: State, parts: Parts) -> Net:
     """Return the network in the precision and on the device of the weights, with the weights."""
-    some = next(value for value in state.values() if value.is_floating_point())
+    some = next((value for value in state.values() if value.is_floating_point()), None)
+    if some is None:
+        raise EquiconvError("the state dict does not fit: there are no weights of a floating-point type")
     net.to(some.device, some.dtype)
     fill(parts, state)
     return net

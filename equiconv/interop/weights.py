@@ -14,7 +14,7 @@ from equiconv.layers import ColorSpace, GroupConv2d
 NESTED = ("state_dict", "model_state_dict")
 WRAPPERS = ("module.", "model.", "_orig_mod.")
 SHOWN = 8  # faults in a message
-CLOSE = 1e-3  # of a stored color matrix, which may have been rounded to half precision
+CLOSE = 4e-3  # of a stored color matrix, which may have been rounded to bfloat16
 
 Parts = Iterable[tuple[str, nn.Module]]  # the predecessor's name of a layer, and the layer here
 
@@ -35,9 +35,16 @@ def unwrapped(state_dict: Mapping[str, object]) -> dict[str, Tensor]:
     if others or not state:
         raise EquiconvError(f"expected a state dict, names and tensors; not tensors are: {_listed(others) or 'all'}")
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-    while wrapper := next((each for each in WRAPPERS if all(name.startswith(each) for name in tensors)), None):
-        tensors = {name.removeprefix(wrapper): value for name, value in tensors.items()}
-    return tensors
+    prefix = _wrappers(list(tensors))
+    return {name.removeprefix(prefix): value for name, value in tensors.items()}
+
+
+def _wrappers(names: list[str]) -> str:
+    """Return the prefixes of wrappers that all names have in common."""
+    prefix = ""
+    while longer := next((prefix + each for each in WRAPPERS if all(n.startswith(prefix + each) for n in names)), ""):
+        prefix = longer
+    return prefix
 
 
 class Weights:
@@ -122,7 +129,9 @@ def fill(parts: Parts, state: Mapping[str, Tensor]) -> None:
 
 def fill_named(module: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """Put a state dict into a module whose layers have the names that they have there, and return the module."""
-    fill(module.named_modules(remove_duplicate=False), state)
+    prefix = _wrappers(list(module.state_dict()))
+    modules = module.named_modules(remove_duplicate=False)
+    fill(((f"{name}.".removeprefix(prefix).rstrip("."), each) for name, each in modules), state)
     return module
 
 

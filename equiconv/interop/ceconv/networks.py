@@ -84,7 +84,7 @@ def from_ceconv(
         return residual(state, names, _hues, preactivation=False, stem_padding=padding)
     if numbered(state, "ceconv_list."):
         return _colored_digits(state)
-    if numbered(state, "conv"):
+    if numbered(state, "conv") and numbered(state, "bn"):
         return digits(state, _hues, dropout=DROPOUT)
     raise EquiconvError(
         f"these are not the names of a network of CEConv: {', '.join(list(state)[:4])} ...; if they are those of a "

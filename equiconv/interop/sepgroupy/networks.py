@@ -61,7 +61,7 @@ def from_sepgroupy(state_dict: Mapping[str, object], *, into: nn.Module | None =
         return fill_named(into, state)
     if numbered(state, "layer1."):
         return residual(state, SEPGROUPY, _group, preactivation=True, stem_padding=None)
-    if numbered(state, "conv"):
+    if numbered(state, "conv") and numbered(state, "bn"):
         return digits(state, _group, dropout=0.0)
     raise EquiconvError(
         f"these are not the names of a network of SepGroupPy: {', '.join(list(state)[:4])} ...; if they are those of a "
