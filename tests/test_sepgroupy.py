@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from predecessors import FIBERS, TORCHVISION, Turn, ceresnet, drawn, trainable, turndigits, turnresnet
+from predecessor_layers import FIBERS, Turn
+from predecessors import TORCHVISION, ceresnet, drawn, trainable, turndigits, turnresnet
 from torch import nn
 from torch.nn import functional as F
 
