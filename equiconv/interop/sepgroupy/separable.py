@@ -1,0 +1,254 @@
+"""The separable layers of SepGroupPy, by their names and arguments."""
+
+from equiconv.groups import P4, P4M, FieldType
+from equiconv.interop.sepgroupy.layers import P4ConvZ2, P4MConvZ2
+from equiconv.layers import GroupConv2d
+from equiconv.layers.layer import check_flags
+from equiconv.layers.window import Size
+
+__all__ = [
+    "gP4ConvP4",
+    "gP4ConvZ2",
+    "gP4MConvP4M",
+    "gP4MConvZ2",
+    "gcP4ConvP4",
+    "gcP4ConvZ2",
+    "gcP4MConvP4M",
+    "gcP4MConvZ2",
+]
+
+
+def gP4ConvP4(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Size,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    bias: bool = True,
+    *,
+    separable: bool = True,
+    exact: bool = True,
+) -> GroupConv2d:
+    """Return the ``GroupConv2d`` between maps of ``P4()`` whose spatial kernels are one for each pair of fields.
+
+    Equivariance:
+        That of ``P4ConvZ2``: exact, and a stride that does not fit the image raises ExactnessError.
+
+    Args:
+        in_channels: the number of fields that come in.
+        out_channels: the number of fields that go out.
+        kernel_size: rows and columns of the kernel, the same for both.
+        stride: steps of the window, in pixels.
+        padding: pixels on each side, or ``"same"``.
+        bias: learn one number for each field.
+        separable: convolve part by part where that is expected to be faster, ``execution="auto"``; False convolves
+            with the expanded kernel always, ``execution="dense"``. The function is the same.
+        exact: refuse settings that lose equivariance; False lets them pass, as in the published networks.
+
+    Returns:
+        A layer of ``(B, channels, 4, H, W)``, with ``factorization="g"``. Its parameters are drawn as those of
+        ``GroupConv2d`` are: a separable kernel of SepGroupPy is far smaller in the beginning than others.
+
+    Raises:
+        EquiconvError: what ``GroupConv2d`` raises.
+
+    Example:
+        >>> import torch
+        >>> gP4ConvP4(8, 16, 3, padding=1)(torch.zeros(2, 8, 4, 9, 9)).shape
+        torch.Size([2, 16, 4, 9, 9])
+
+    Source:
+        Lengyel and van Gemert, Exploiting Learned Symmetries in Group Equivariant Convolutions (ICIP 2021), equation
+        5.
+    """
+    in_type = FieldType(P4().regular, in_channels)
+    return _factorized(in_type, out_channels, kernel_size, stride, padding, bias, "g", separable, exact)
+
+
+def gP4ConvZ2(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Size,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    bias: bool = True,
+    *,
+    exact: bool = True,
+) -> GroupConv2d:
+    """Return ``P4ConvZ2(...)``: images have no group axis, and nothing to separate.
+
+    Example:
+        >>> import torch
+        >>> gP4ConvZ2(3, 16, 3, padding=1)(torch.zeros(2, 3, 9, 9)).shape
+        torch.Size([2, 16, 4, 9, 9])
+    """
+    return P4ConvZ2(in_channels, out_channels, kernel_size, stride, padding, bias, exact=exact)
+
+
+def gP4MConvP4M(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Size,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    bias: bool = True,
+    *,
+    separable: bool = True,
+    exact: bool = True,
+) -> GroupConv2d:
+    """Return the ``GroupConv2d`` between maps of ``P4M()`` whose spatial kernels are one for each pair of fields.
+
+    Equivariance, arguments and errors are those of ``gP4ConvP4``, with maps ``(B, channels, 8, H, W)``.
+
+    Example:
+        >>> import torch
+        >>> gP4MConvP4M(8, 16, 3, padding=1)(torch.zeros(2, 8, 8, 9, 9)).shape
+        torch.Size([2, 16, 8, 9, 9])
+
+    Source:
+        Lengyel and van Gemert, Exploiting Learned Symmetries in Group Equivariant Convolutions (ICIP 2021), equation
+        5.
+    """
+    in_type = FieldType(P4M().regular, in_channels)
+    return _factorized(in_type, out_channels, kernel_size, stride, padding, bias, "g", separable, exact)
+
+
+def gP4MConvZ2(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Size,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    bias: bool = True,
+    *,
+    exact: bool = True,
+) -> GroupConv2d:
+    """Return ``P4MConvZ2(...)``: images have no group axis, and nothing to separate.
+
+    Example:
+        >>> import torch
+        >>> gP4MConvZ2(3, 16, 3, padding=1)(torch.zeros(2, 3, 9, 9)).shape
+        torch.Size([2, 16, 8, 9, 9])
+    """
+    return P4MConvZ2(in_channels, out_channels, kernel_size, stride, padding, bias, exact=exact)
+
+
+def gcP4ConvP4(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Size,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    bias: bool = True,
+    *,
+    separable: bool = True,
+    exact: bool = True,
+) -> GroupConv2d:
+    """Return the ``GroupConv2d`` between maps of ``P4()`` whose spatial kernels are one for each field that goes out.
+
+    Equivariance, arguments and errors are those of ``gP4ConvP4``, with maps ``(B, channels, 4, H, W)``.
+
+    Example:
+        >>> import torch
+        >>> gcP4ConvP4(8, 16, 3, padding=1)(torch.zeros(2, 8, 4, 9, 9)).shape
+        torch.Size([2, 16, 4, 9, 9])
+
+    Source:
+        Lengyel and van Gemert, Exploiting Learned Symmetries in Group Equivariant Convolutions (ICIP 2021), equation
+        6.
+    """
+    in_type = FieldType(P4().regular, in_channels)
+    return _factorized(in_type, out_channels, kernel_size, stride, padding, bias, "gc", separable, exact)
+
+
+def gcP4ConvZ2(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Size,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    bias: bool = True,
+    *,
+    exact: bool = True,
+) -> GroupConv2d:
+    """Return ``P4ConvZ2(...)``: images have no group axis, and nothing to separate.
+
+    Example:
+        >>> import torch
+        >>> gcP4ConvZ2(3, 16, 3, padding=1)(torch.zeros(2, 3, 9, 9)).shape
+        torch.Size([2, 16, 4, 9, 9])
+    """
+    return P4ConvZ2(in_channels, out_channels, kernel_size, stride, padding, bias, exact=exact)
+
+
+def gcP4MConvP4M(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Size,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    bias: bool = True,
+    *,
+    separable: bool = True,
+    exact: bool = True,
+) -> GroupConv2d:
+    """Return the ``GroupConv2d`` between maps of ``P4M()`` whose spatial kernels are one for each field that goes out.
+
+    Equivariance, arguments and errors are those of ``gP4ConvP4``, with maps ``(B, channels, 8, H, W)``.
+
+    Example:
+        >>> import torch
+        >>> gcP4MConvP4M(8, 16, 3, padding=1)(torch.zeros(2, 8, 8, 9, 9)).shape
+        torch.Size([2, 16, 8, 9, 9])
+
+    Source:
+        Lengyel and van Gemert, Exploiting Learned Symmetries in Group Equivariant Convolutions (ICIP 2021), equation
+        6.
+    """
+    in_type = FieldType(P4M().regular, in_channels)
+    return _factorized(in_type, out_channels, kernel_size, stride, padding, bias, "gc", separable, exact)
+
+
+def gcP4MConvZ2(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Size,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    bias: bool = True,
+    *,
+    exact: bool = True,
+) -> GroupConv2d:
+    """Return ``P4MConvZ2(...)``: images have no group axis, and nothing to separate.
+
+    Example:
+        >>> import torch
+        >>> gcP4MConvZ2(3, 16, 3, padding=1)(torch.zeros(2, 3, 9, 9)).shape
+        torch.Size([2, 16, 8, 9, 9])
+    """
+    return P4MConvZ2(in_channels, out_channels, kernel_size, stride, padding, bias, exact=exact)
+
+
+def _factorized(
+    in_type: FieldType,
+    out_channels: int,
+    kernel_size: Size,
+    stride: Size,
+    padding: Size | str,
+    bias: bool,
+    factorization: str,
+    separable: bool,
+    exact: bool,
+) -> GroupConv2d:
+    check_flags("a separable convolution", separable=separable)
+    return GroupConv2d(
+        in_type,
+        FieldType(in_type.group.regular, out_channels),
+        kernel_size,
+        stride=stride,
+        padding=padding,
+        bias=bias,
+        factorization=factorization,
+        exact=exact,
+        execution="auto" if separable else "dense",
+    )
