@@ -30,7 +30,7 @@ class Tables(nn.Module):
     def settle(self, device: torch.device) -> None:
         """Bring tables that are still on the meta device to ``device``, where loaded parameters or inputs are."""
         for name in self._masters:
-            if self.get_buffer(name).is_meta and device.type != "meta":
+            if getattr(self, name).is_meta and device.type != "meta":
                 self._refill(name, device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:

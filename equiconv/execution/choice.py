@@ -75,6 +75,6 @@ def pays(plan: Plan, dense: Plan, x: Tensor) -> bool:
 def _precision(x: Tensor) -> torch.dtype:
     """Return the type in which a convolution of ``x`` is computed."""
     device = x.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+    if device != "meta" and torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)
     return x.dtype
