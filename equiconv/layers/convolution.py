@@ -169,7 +169,7 @@ class Convolution(FieldLayer, ABC):
         if self.bias is None:
             return None
         repeated = self.bias.repeat_interleave(self.out_type.fiber, 0)  # (o*g, t)
-        return (repeated * self.directions).sum(1)  # no view of (o, g): before torch 2.13 inductor takes none for a bias
+        return (repeated * self.directions).sum(1)  # (o*g,), no view: older compilers take none
 
     def train(self, mode: bool = True) -> Self:
         """Change to training, or to evaluation; kernels that were kept are forgotten."""
