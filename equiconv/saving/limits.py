@@ -1,0 +1,141 @@
+"""What a file may ask for, before anything of that size is made."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from threading import get_ident
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from equiconv.bases import SpatialBasis
+from equiconv.errors import SavingError
+from equiconv.groups import O2, SO2, Cyclic, Dihedral, FieldType, Group, HueShift, Representation
+from equiconv.groups.continuous import STEPS
+from equiconv.groups.subgroup import Subgroup
+
+DEPTH = 64  # of values in values
+LARGEST = 2**24  # of all whole numbers
+ORDER = 2048  # of a group, or of the tables of a continuous one
+MATRICES = 2**25  # numbers in the matrices of a representation
+ALL_MATRICES = 2**27  # of all representations together
+WORK = 2**27  # numbers in the tables of a kernel
+NAMED = {
+    "kernel_size": 63,
+    "kernel_sizes": 63,
+    "rings": 63,
+    "frequencies": 63,
+    "max_frequency": 1000,
+    "max_order": 63,
+    "sigma": 63,
+    "radius": 63,
+    "factor": 63,
+    "samples": ORDER,
+    "hidden": 1000,
+}
+
+
+def refuse(what: str) -> None:
+    """Raise SavingError."""
+    raise SavingError(f"a saved module is refused that has {what}: it takes more memory than an honest file asks for")
+
+
+def check_order(kind: type, arguments: list[Any]) -> None:
+    """Raise SavingError if a group would have too many elements; wrong arguments are left to its constructor."""
+    orders = [argument.order for argument in arguments if isinstance(argument, Group)]
+    order = 1 if kind is Subgroup else math.prod(orders)
+    if kind in (Cyclic, Dihedral, HueShift, SO2, O2) and arguments and isinstance(arguments[0], int):
+        mirrored = 2 if kind in (Dihedral, O2) else 1
+        order = mirrored * (2 * arguments[0] + STEPS if kind in (SO2, O2) else arguments[0])
+    if order > ORDER:
+        refuse(f"a group of {order} elements, more than {ORDER}")
+
+
+def check_numbers(name: str, value: Any) -> None:
+    """Raise SavingError if an argument of a layer, a basis or a model is too large for what its name says."""
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            check_numbers(name, each)
+    elif isinstance(value, (int, float)) and name in NAMED and value > NAMED[name]:
+        refuse(f"{name} = {value}, more than {NAMED[name]}")
+
+
+def check_work(arguments: Mapping[str, Any]) -> None:
+    """Raise SavingError if the tables of a kernel on the groups, fields and windows among arguments are too large."""
+    found = list(_leaves("", arguments))
+    orders = [value.order for _, value in found if isinstance(value, Group)]
+    dims = [value.dim for _, value in found if isinstance(value, Representation)]
+    dims += [regular_dim(value) for _, value in found if isinstance(value, Group)] if not dims else []
+    sides = [value for name, value in found if name in ("kernel_size", "kernel_sizes") and isinstance(value, int)]
+    side = max(sides, default=7)
+    if (work := max(orders, default=1) * max(dims, default=1) ** 2 * side**2) > WORK:
+        refuse(f"kernels with tables of {work} numbers, more than {WORK}")
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the values within values, with the name of the argument or field that holds them."""
+    if isinstance(value, Mapping):
+        parts = [(str(key), each) for key, each in value.items()]
+    elif isinstance(value, (list, tuple)):
+        parts = [(name, each) for each in value]
+    elif is_dataclass(value):
+        parts = [(each.name, getattr(value, each.name)) for each in fields(value)]
+    elif isinstance(value, FieldType):
+        parts = [("", value.representation)]
+    elif isinstance(value, SpatialBasis):
+        parts = [("kernel_size", value.kernel_size)]
+    else:
+        parts = [("", value.group)] if isinstance(value, Representation) else []
+        yield name, value
+    for each in parts:
+        yield from _leaves(*each)
+
+
+def regular_dim(group: Group) -> int:
+    """Return the dimension of the regular representation without making it."""
+    if group.max_frequency is None:
+        return group.order
+    if isinstance(group, (SO2, O2)):
+        return (2 * group.max_frequency + 1) * (group.order // group.steps)
+    return math.prod(map(regular_dim, group.factors))
+
+
+def named_dim(group: Group, name: str) -> int:
+    """Return the largest dimension of the matrices that are made to find a representation by its name."""
+    if name == "regular" or (name.startswith("irrep") and isinstance(group, Subgroup)):
+        return regular_dim(group)
+    return math.isqrt(group.order) + 1 if name.startswith("irrep") else 3  # all irreps have order^2 numbers
+
+
+class Matrices:
+    """Count the numbers in the matrices of representations that a file asks for."""
+
+    def __init__(self) -> None:
+        self.numbers = 0
+
+    def take(self, group: Group, dim: int) -> None:
+        """Count matrices of this dimension, or raise SavingError if they are too many."""
+        count = group.order * dim**2
+        self.numbers += count
+        if count > MATRICES or self.numbers > ALL_MATRICES:
+            refuse(f"representations of {self.numbers} numbers")
+
+
+@contextmanager
+def at_most(parameters: int) -> Iterator[None]:
+    """Refuse to make many more parameters than a file holds: a context."""
+    made, thread = 0, get_ident()
+
+    def count(module: nn.Module, name: str, parameter: Tensor | None) -> None:
+        nonlocal made
+        made += parameter is not None and get_ident() == thread
+        if made > 2 * parameters + 16:
+            raise SavingError(f"the file describes a module of more parameters than the {parameters} tensors it holds")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
