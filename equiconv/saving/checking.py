@@ -1,6 +1,7 @@
 """Is a module what its arguments make, and does it compute on this machine what it did where it was saved?"""
 
 import math
+from collections.abc import Iterator
 from copy import deepcopy
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -23,6 +24,11 @@ PLAIN = (bool, int, float, str, tuple, FieldType, Group, Representation, Functio
 CLOSE = 1e-8
 
 
+def named_parts(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield all modules within a module, under each of their names."""
+    yield from module.named_modules(remove_duplicate=False)
+
+
 def check_unchanged(module: nn.Module, made: nn.Module) -> None:
     """Raise SavingError unless a module is one that was just made of its arguments, but for its weights.
 
@@ -30,7 +36,7 @@ def check_unchanged(module: nn.Module, made: nn.Module) -> None:
         module: the module.
         made: the same, made anew on the meta device.
     """
-    ours, fresh = (dict(each.named_modules(remove_duplicate=False)) for each in (module, made))
+    ours, fresh = (dict(named_parts(each)) for each in (module, made))
     if missing := sorted(set(ours) ^ set(fresh)):
         raise _changed(missing[0], "it is " + ("new" if missing[0] in ours else "missing"))
     for name, each in ours.items():
@@ -95,7 +101,7 @@ def layer_numbers(module: nn.Module) -> dict[str, float]:
     function here.
     """
     seen: dict[Any, float] = {}
-    layers = {name: each for name, each in module.named_modules() if isinstance(each, FieldLayer)}
+    layers = {name: each for name, each in named_parts(module) if isinstance(each, FieldLayer)}
     return {name: _number(layer, seen) for name, layer in layers.items()}
 
 
