@@ -20,7 +20,7 @@ from equiconv.layers.layer import FieldLayer
 from equiconv.tables import Tables
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-PLAIN = (bool, int, float, str, tuple, FieldType, Group, Representation, FunctionType, BuiltinFunctionType)
+PLAIN = (bool, int, float, str, FieldType, Group, Representation, FunctionType, BuiltinFunctionType)
 CLOSE = 1e-8
 
 
@@ -89,9 +89,12 @@ def _differs(value: Any, made: dict[str, Any], name: str) -> bool:
     """Tell whether an attribute is not what a constructor makes it; notes that it does not know are left alone."""
     if name not in made:
         return callable(value)
-    if isinstance(value, SpatialBasis):
-        return repr(value) != repr(made[name])
-    return isinstance(value, PLAIN) and value != made[name]
+    fresh = made[name]
+    if isinstance(value, FunctionType) and isinstance(fresh, FunctionType):
+        return (value.__module__, value.__qualname__) != (fresh.__module__, fresh.__qualname__)
+    if isinstance(value, (SpatialBasis, tuple)):
+        return repr(value) != repr(fresh)
+    return isinstance(value, PLAIN) and value != fresh
 
 
 def layer_numbers(module: nn.Module) -> dict[str, float]:
@@ -132,7 +135,7 @@ def check_layer_numbers(module: nn.Module, written: dict[str, Any]) -> None:
     """Raise SavingError unless the layers of a module have the numbers that were written."""
     for name, number in layer_numbers(module).items():
         told = written.get(name)
-        if not isinstance(told, (int, float)) or not abs(told - number) <= CLOSE:
+        if not isinstance(told, float) or not abs(told - number) <= CLOSE:
             raise SavingError(
                 f"{name or 'the layer'} has other bases of its fields or kernels here than where it was saved, so that "
                 "its weights would mean another function; load the file with the version of equiconv that wrote it"

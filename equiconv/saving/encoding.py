@@ -96,13 +96,16 @@ class Encoder:
             }
         if name is not None and not isinstance(module, Recorded):
             return {"class": name, "arguments": self._attributes(module, where)}
+        if isinstance(inner := getattr(module, "_orig_mod", getattr(module, "module", None)), nn.Module):
+            raise SavingError(
+                f"{where} is a {type(module).__name__} around a {type(inner).__name__}; save the module within: after "
+                "torch.compile that is _orig_mod, after distributed training module"
+            )
         if not isinstance(module, Recorded) or (name is None and type(module).__module__.startswith("equiconv.")):
             raise SavingError(
                 f"{where} is a {type(module).__name__}, of which a file cannot tell how it was made; let a class of "
                 "your own subclass equiconv.saving.Recorded in place of nn.Module, and give it to load: known=[...]"
             )
-        if "_arguments" not in vars(module):
-            raise SavingError(f"{where}, a {type(module).__name__}, was not made by its constructor")
         return {"class": self._class(module, where), "arguments": self._named(module.arguments, where)}
 
     def _class(self, value: object, where: str) -> str:

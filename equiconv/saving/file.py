@@ -105,7 +105,10 @@ def write(config: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> Non
     text = json.dumps(config, allow_nan=False)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
+        beside.touch()
+        mode = beside.stat().st_mode  # that of any new file; safetensors makes one that nobody else may read
         save_file(separate, beside, metadata={"format": "pt", KEY: text})
+        beside.chmod(mode)
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         beside.replace(path)

@@ -4,13 +4,14 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import partial
 from threading import get_ident
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from equiconv.bases import SpatialBasis
+from equiconv.bases import Harmonics, SpatialBasis
 from equiconv.errors import SavingError
 from equiconv.groups import O2, SO2, Cyclic, Dihedral, FieldType, Group, HueShift, Representation
 from equiconv.groups.continuous import STEPS
@@ -18,20 +19,22 @@ from equiconv.groups.subgroup import Subgroup
 
 DEPTH = 64  # of values in values
 LARGEST = 2**24  # of all whole numbers
-ORDER = 2048  # of a group, or of the tables of a continuous one
-MATRICES = 2**25  # numbers in the matrices of a representation
-ALL_MATRICES = 2**27  # of all representations together
+ORDER = 1024  # of a group, or of the tables of a continuous one
+MATRICES = 2**23  # numbers in the matrices of a representation
+ALL_MATRICES = 2**25  # of all representations together
+COMPLETE = 13  # rows of a kernel
+QUOTIENT = 6  # the dimension of a unit of quotient fields, for each element of the group, about
 WORK = 2**27  # numbers in the tables of a kernel
 NAMED = {
-    "kernel_size": 63,
-    "kernel_sizes": 63,
-    "rings": 63,
-    "frequencies": 63,
+    "kernel_size": 31,
+    "kernel_sizes": 31,
+    "rings": 31,
+    "frequencies": 31,
     "max_frequency": 1000,
-    "max_order": 63,
-    "sigma": 63,
-    "radius": 63,
-    "factor": 63,
+    "max_order": 31,
+    "sigma": 31,
+    "radius": 31,
+    "factor": 31,
     "samples": ORDER,
     "hidden": 1000,
 }
@@ -39,7 +42,7 @@ NAMED = {
 
 def refuse(what: str) -> None:
     """Raise SavingError."""
-    raise SavingError(f"a saved module is refused that has {what}: it takes more memory than an honest file asks for")
+    raise SavingError(f"a saved module is refused that has {what}: no file is to take more time and memory than that")
 
 
 def check_order(kind: type, arguments: list[Any]) -> None:
@@ -67,11 +70,18 @@ def check_work(arguments: Mapping[str, Any]) -> None:
     found = list(_leaves("", arguments))
     orders = [value.order for _, value in found if isinstance(value, Group)]
     dims = [value.dim for _, value in found if isinstance(value, Representation)]
-    dims += [regular_dim(value) for _, value in found if isinstance(value, Group)] if not dims else []
+    units = QUOTIENT if any(value == "quotient" for _, value in found if isinstance(value, str)) else 1
+    dims += [units * regular_dim(value) for _, value in found if isinstance(value, Group)] if not dims else []
     sides = [value for name, value in found if name in ("kernel_size", "kernel_sizes") and isinstance(value, int)]
     side = max(sides, default=7)
+    if side > COMPLETE and any(_is_complete(value) for _, value in found):
+        refuse(f"a complete basis of harmonics for kernels of {side} rows, more than {COMPLETE}")
     if (work := max(orders, default=1) * max(dims, default=1) ** 2 * side**2) > WORK:
         refuse(f"kernels with tables of {work} numbers, more than {WORK}")
+
+
+def _is_complete(value: Any) -> bool:
+    return (value.func if isinstance(value, partial) else value) == Harmonics.complete
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:

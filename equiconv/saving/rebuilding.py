@@ -21,13 +21,8 @@ from equiconv.saving.limits import at_most
 from equiconv.saving.names import Names
 from equiconv.tables import Tables
 
-NAMED: dict[str, type | tuple[type, ...]] = {
-    "tied": str,
-    "executions": str,
-    "precisions": str,
-    "modes": bool,
-    "numbers": (int, float),
-}
+NAMED = {"tied": str, "executions": str, "precisions": str, "modes": bool, "numbers": float}
+FLOATING = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
 PARTS = ("module", "representations", "frozen", *NAMED)
 
 
@@ -78,7 +73,7 @@ def rebuild(config: dict[str, Any], tensors: dict[str, Tensor], names: Names, de
     _fill_tables(made, config["precisions"], device)
     _set_executions(made, _executions(made) | config["executions"])
     for name, parameter in made.named_parameters(remove_duplicate=False):
-        parameter.requires_grad_(name not in config["frozen"])
+        parameter.requires_grad_(parameter.is_floating_point() and name not in config["frozen"])
     _set_modes(made, config["modes"])
     check_layer_numbers(made, config["numbers"])
     return made
@@ -181,8 +176,8 @@ def _precisions(module: nn.Module) -> dict[str, str]:
 def _fill_tables(module: nn.Module, precisions: dict[str, str], device: torch.device) -> None:
     """Give the tables their values, in the precision that they had."""
     for name, kind in precisions.items():
-        dtype, tables = getattr(torch, kind, None), _part(module, name)
-        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point or not isinstance(tables, Tables):
+        dtype, tables = FLOATING.get(kind), _part(module, name)
+        if dtype is None or not isinstance(tables, Tables):
             raise SavingError(f"the file gives {name!r} tables of {kind!r}")
         for table in tables._masters:
             buffer = tables.get_buffer(table)
