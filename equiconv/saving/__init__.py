@@ -2,5 +2,6 @@
 
 from equiconv.recorded import Recorded
 from equiconv.saving.file import load, save
+from equiconv.saving.hub import from_pretrained, push_to_hub, save_pretrained
 
-__all__ = ["Recorded", "load", "save"]
+__all__ = ["Recorded", "from_pretrained", "load", "push_to_hub", "save", "save_pretrained"]
