@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["Recorded", "Unnamed"]
+__all__ = ["Recorded"]
 
 
 class Unnamed:
