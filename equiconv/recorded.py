@@ -1,6 +1,7 @@
 """Modules that know the arguments they were made with."""
 
 from collections.abc import Callable, Iterator, MappingView
+from contextvars import ContextVar
 from functools import partial, wraps
 from inspect import Signature, signature
 from typing import Any
@@ -8,6 +9,14 @@ from typing import Any
 from torch import nn
 
 __all__ = ["Recorded"]
+
+
+def _anything(kind: type, arguments: dict[str, Any]) -> None:
+    """Let every module be made."""
+
+
+watch: ContextVar[Callable[[type, dict[str, Any]], None]] = ContextVar("watch", default=_anything)
+"""Sees the class and the arguments of each recorded module before it is made, and may raise."""
 
 
 class Unnamed:
@@ -56,6 +65,7 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
     @wraps(init)
     def recorded(self: Recorded, *args: Any, **kwargs: Any) -> None:
         if "_arguments" not in vars(self) and (found := _bound(known, self, args, kwargs)) is not None:
+            watch.get()(type(self), found)
             vars(self)["_arguments"] = found  # nn.Module would take modules among them for its own
         init(self, *args, **kwargs)
 

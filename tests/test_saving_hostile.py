@@ -11,6 +11,9 @@ from torch import nn
 
 import equiconv
 from equiconv.errors import EquiconvError, SavingError
+from equiconv.groups import P4
+from equiconv.layers import GroupConv2d, SpatialPool
+from equiconv.saving import Recorded
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +159,29 @@ def test_nothing_is_imported_or_called(stored, tmp_path):
             write(tmp_path / "other.safetensors", config | {"module": module}, tensors)
             with pytest.raises(EquiconvError, match=r"does not know|needs a function"):
                 equiconv.load(tmp_path / "other.safetensors")
+
+
+class Sized(Recorded):
+    """A class of the user's own, which trusts its arguments."""
+
+    def __init__(self, hidden, factor=1000):
+        super().__init__()
+        self.conv = GroupConv2d(P4().image, P4().regular, hidden)
+
+
+def test_layers_within_own_classes_are_limited_too(tmp_path):
+    path = tmp_path / "own.safetensors"
+    equiconv.save(Sized(3), path)
+    config, tensors = parts(path)
+    assert equiconv.load(path, known=[Sized]).conv.window.kernel == (3, 3)
+    config["module"]["arguments"]["hidden"] = 10**6
+    write(path, config, tensors)
+    with pytest.raises(SavingError, match="kernel_size = 1000000"):
+        equiconv.load(path, known=[Sized])
+
+
+def test_honest_sizes_are_not_limited(tmp_path):
+    layers = [SpatialPool(2 * P4().regular, 56), nn.AvgPool2d(56), nn.Linear(4096, 2)]
+    equiconv.save(nn.Sequential(*layers), tmp_path / "net.safetensors")
+    assert repr(equiconv.load(tmp_path / "net.safetensors")) == repr(nn.Sequential(*layers))
+    GroupConv2d(P4().trivial, P4().trivial, 33)  # out of files nothing is limited

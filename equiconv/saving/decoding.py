@@ -20,13 +20,13 @@ from equiconv.saving.limits import (
     DEPTH,
     LARGEST,
     Matrices,
+    check_arguments,
     check_numbers,
     check_order,
-    check_work,
     named_dim,
     refuse,
 )
-from equiconv.saving.names import CONTAINERS, Names
+from equiconv.saving.names import CONTAINERS, Names, functions
 
 KINDS = {"b": np.bool_, "i": np.int64, "f": np.float64}
 
@@ -101,14 +101,12 @@ class Decoder:
         if not callable(made) or isinstance(made, nn.Module):
             raise SavingError(f"the file gives arguments to {made!r}, which is no function")
         values = self._arguments(keywords)
+        if made in functions().values():
+            check_numbers(values)
         return partial(made, *self.decode(_list(args)), **values)
 
     def _arguments(self, data: Any) -> dict[str, Any]:
-        """Return arguments by name; none is larger than its name allows."""
-        values = {name: self.decode(value) for name, value in data.items()}
-        for name, value in values.items():
-            check_numbers(name, value)
-        return values
+        return {name: self.decode(value) for name, value in data.items()}
 
     def _object(self, name: str, arguments: Any = None, modules: Any = None) -> Any:
         kind = self.names.the_class(name)
@@ -117,8 +115,8 @@ class Decoder:
         if issubclass(kind, Group):
             return self._group(kind, name, _list(arguments))
         values = self._arguments(arguments)
-        if issubclass(kind, Recorded):
-            check_work(values)
+        if not issubclass(kind, Recorded):  # those are looked at when they are made
+            check_arguments(kind, values)
         return _called(kind, values)
 
     def _container(self, kind: type, modules: list[Any]) -> nn.Module:

@@ -16,6 +16,8 @@ from equiconv.errors import SavingError
 from equiconv.groups import O2, SO2, Cyclic, Dihedral, FieldType, Group, HueShift, Representation
 from equiconv.groups.continuous import STEPS
 from equiconv.groups.subgroup import Subgroup
+from equiconv.layers import SpatialPool
+from equiconv.recorded import watch
 
 DEPTH = 64  # of values in values
 LARGEST = 2**24  # of all whole numbers
@@ -30,13 +32,11 @@ NAMED = {
     "kernel_sizes": 31,
     "rings": 31,
     "frequencies": 31,
-    "max_frequency": 1000,
     "max_order": 31,
     "sigma": 31,
     "radius": 31,
     "factor": 31,
     "samples": ORDER,
-    "hidden": 1000,
 }
 
 
@@ -56,28 +56,34 @@ def check_order(kind: type, arguments: list[Any]) -> None:
         refuse(f"a group of {order} elements, more than {ORDER}")
 
 
-def check_numbers(name: str, value: Any) -> None:
-    """Raise SavingError if an argument of a layer, a basis or a model is too large for what its name says."""
-    if isinstance(value, (list, tuple)):
-        for each in value:
-            check_numbers(name, each)
-    elif isinstance(value, (int, float)) and name in NAMED and value > NAMED[name]:
-        refuse(f"{name} = {value}, more than {NAMED[name]}")
+def check_arguments(kind: type, arguments: Mapping[str, Any]) -> None:
+    """Raise SavingError if a module or a basis of equiconv would have tables that are too large.
 
-
-def check_work(arguments: Mapping[str, Any]) -> None:
-    """Raise SavingError if the tables of a kernel on the groups, fields and windows among arguments are too large."""
+    It is asked of all modules within a module too, so that the classes of the caller need no limits.
+    """
+    if not kind.__module__.startswith("equiconv."):
+        return
+    if kind is not SpatialPool:  # its windows have no tables
+        check_numbers(arguments)
     found = list(_leaves("", arguments))
-    orders = [value.order for _, value in found if isinstance(value, Group)]
-    dims = [value.dim for _, value in found if isinstance(value, Representation)]
-    units = QUOTIENT if any(value == "quotient" for _, value in found if isinstance(value, str)) else 1
-    dims += [units * regular_dim(value) for _, value in found if isinstance(value, Group)] if not dims else []
-    sides = [value for name, value in found if name in ("kernel_size", "kernel_sizes") and isinstance(value, int)]
-    side = max(sides, default=7)
+    side = max((value for name, value in found if name == "kernel_size" and isinstance(value, int)), default=1)
     if side > COMPLETE and any(_is_complete(value) for _, value in found):
         refuse(f"a complete basis of harmonics for kernels of {side} rows, more than {COMPLETE}")
-    if (work := max(orders, default=1) * max(dims, default=1) ** 2 * side**2) > WORK:
+    dims = [(value.group.order, value.dim) for _, value in found if isinstance(value, Representation)]
+    if (work := max((order * dim**2 for order, dim in dims), default=1) * side**2) > WORK:
         refuse(f"kernels with tables of {work} numbers, more than {WORK}")
+    units = QUOTIENT if any(value == "quotient" for _, value in found if isinstance(value, str)) else 1
+    for group in (value for _, value in found if isinstance(value, Group) and not dims):
+        Matrices().take(group, units * regular_dim(group))
+
+
+def check_numbers(arguments: Mapping[str, Any]) -> None:
+    """Raise SavingError if an argument is larger than its name allows."""
+    for name, value in arguments.items():
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        largest = max((each for each in parts if isinstance(each, (int, float))), default=0)
+        if largest > NAMED.get(name, largest):
+            refuse(f"{name} = {largest}, more than {NAMED[name]}")
 
 
 def _is_complete(value: Any) -> bool:
@@ -134,8 +140,8 @@ class Matrices:
 
 
 @contextmanager
-def at_most(parameters: int) -> Iterator[None]:
-    """Refuse to make many more parameters than a file holds: a context."""
+def limited(parameters: int) -> Iterator[None]:
+    """Refuse to make large tables, or many more parameters than a file holds: a context."""
     made, thread = 0, get_ident()
 
     def count(module: nn.Module, name: str, parameter: Tensor | None) -> None:
@@ -144,8 +150,9 @@ def at_most(parameters: int) -> Iterator[None]:
         if made > 2 * parameters + 16:
             raise SavingError(f"the file describes a module of more parameters than the {parameters} tensors it holds")
 
-    handle = register_module_parameter_registration_hook(count)
+    handle, token = register_module_parameter_registration_hook(count), watch.set(check_arguments)
     try:
         yield
     finally:
         handle.remove()
+        watch.reset(token)

@@ -17,7 +17,7 @@ from equiconv.saving.checking import (
 )
 from equiconv.saving.decoding import Decoder
 from equiconv.saving.encoding import Encoder
-from equiconv.saving.limits import at_most
+from equiconv.saving.limits import limited
 from equiconv.saving.names import Names
 from equiconv.tables import Tables
 
@@ -96,7 +96,7 @@ def _ghost(config: dict[str, Any], names: Names, parameters: int) -> nn.Module:
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:
-        with torch.device("meta"), at_most(parameters):
+        with torch.device("meta"), limited(parameters):
             return Decoder(names, config["representations"]).module(config["module"])
     finally:
         torch.set_default_dtype(usual)
