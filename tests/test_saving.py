@@ -136,6 +136,20 @@ def test_precision_of_parts_frozen_parts_and_modes(tmp_path):
     assert not saved(net.eval(), tmp_path).training
 
 
+def test_whatever_the_default_precision(tmp_path):
+    default = torch.get_default_dtype()
+    net = CNN(P4(), 2, kernel_sizes=(3, 3, 3)).eval()
+    try:
+        torch.set_default_dtype(torch.float64)
+        wide = CNN(SO2(2), 2, kernel_sizes=(3, 3, 3)).eval()
+        assert_same(net, saved(net, tmp_path))
+        loaded = saved(wide, tmp_path)
+        assert_same(wide, loaded)
+    finally:
+        torch.set_default_dtype(default)
+    assert_same(wide, equiconv.load(tmp_path / "module.safetensors"), torch.randn(1, 3, 12, 12, dtype=torch.float64))
+
+
 def test_shared_parameters_stay_shared(tmp_path):
     conv, norm = GroupConv2d(2 * P4().regular, 2 * P4().regular, 1), nn.BatchNorm3d(2)
     net = nn.Sequential(conv, norm, conv, norm, GroupConv2d(2 * P4().regular, 2 * P4().regular, 1))

@@ -1,5 +1,6 @@
 """What no file can hold, and modules that were changed after they were made."""
 
+import numpy as np
 import pytest
 import torch
 from saved import Net, Plain, Sizes, assert_same, saved
@@ -56,6 +57,10 @@ def with_table(net):
     net.features[0].pipeline._masters["source"] = net.features[0].pipeline._masters["source"][::-1]
 
 
+def with_another_table(net):
+    net.features[0].pipeline.add_table("more", np.ones(2))
+
+
 def with_parameter(net):
     net.scale = nn.Parameter(torch.ones(1))
 
@@ -78,6 +83,10 @@ def with_dropout(net):
 
 def with_buffer(net):
     net.register_buffer("note", torch.ones(1), persistent=False)
+
+
+def with_tensor(net):
+    net.mean = torch.ones(3)
 
 
 def with_type(net):
@@ -123,8 +132,17 @@ REFUSED = {
     "compiled": (lambda: torch.compile(nn.Linear(1, 1)), "OptimizedModule around a Linear.*_orig_mod"),
     "a part": (lambda: GroupConv2d(P4().image, P4().regular, 3).pipeline, "OrbitPipeline, of which"),
     "too large": (lambda: GroupConv2d(P4().trivial, P4().trivial, 33), "kernel_size = 33, more than 31"),
+    "a size that no tensor has": (lambda: Measured(torch.ones(2, 3).norm().item()), "rebuilt from its arguments"),
     "two of one name": (lambda: nn.Sequential(Net(P4(), Sizes(1)), other_net()), "two classes.*Net"),
 }
+
+
+class Measured(Recorded):
+    """A class whose constructor needs numbers, which are not known on the meta device."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = (torch.ones(1) * scale).item()
 
 
 def setattr_(module, name, value):

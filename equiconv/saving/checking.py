@@ -75,12 +75,14 @@ def _difference(ours: nn.Module, made: nn.Module) -> str | None:
     if ours.extra_repr() != made.extra_repr():
         return f"it is {ours.extra_repr()}, and its arguments make {made.extra_repr()}"
     for name, value in vars(ours).items():
+        if isinstance(value, Tensor):
+            return f"the tensor {name} is not in its state_dict; make it a buffer"
         if name != "training" and not name.startswith("_") and _differs(value, vars(made), name):
             return f"{name} is {value!r}"
     tables, others = (each._masters if isinstance(each, Tables) else {} for each in (ours, made))
     if lost := sorted(ours._non_persistent_buffers_set - set(tables)):
         return f"the buffer {lost[0]} is not in its state_dict; make it persistent"
-    if any(not np.array_equal(values, others[name]) for name, values in tables.items()):
+    if any(not np.array_equal(values, others.get(name)) for name, values in tables.items()):
         return "its tables are others"
     return None
 

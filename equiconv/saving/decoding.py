@@ -59,7 +59,7 @@ class Decoder:
         except EquiconvError:
             raise
         except Exception as error:  # what a broken file says can fail anywhere
-            raise SavingError(f"the file does not describe a module: {type(error).__name__}: {error}") from error
+            raise SavingError(f"no module is made of its description: {type(error).__name__}: {error}") from error
         if not isinstance(made, nn.Module):
             raise SavingError(f"the file does not describe a module, but {made!r}")
         return made

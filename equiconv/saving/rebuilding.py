@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from equiconv.errors import SavingError
+from equiconv.errors import EquiconvError, SavingError
 from equiconv.layers.convolution import Convolution
 from equiconv.saving.checking import (
     check_fits,
@@ -36,7 +36,10 @@ def describe(module: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
     config: dict[str, Any] = {"module": encoder.encode(module, "the module")}
     config["representations"] = encoder.representations
     tensors, tied = _weights(module)
-    made = _ghost(config, encoder.names, len(tensors) + len(tied))
+    try:
+        made = _ghost(config, encoder.names, len(tensors) + len(tied))
+    except EquiconvError as error:
+        raise SavingError(f"the module cannot be rebuilt from its arguments: {error}") from error
     usual = _executions(made)
     config["executions"] = {name: each for name, each in _executions(module).items() if usual.get(name, each) != each}
     with torch.device("meta"):
@@ -92,14 +95,9 @@ def _check_parts(config: dict[str, Any]) -> None:
 
 
 def _ghost(config: dict[str, Any], names: Names, parameters: int) -> nn.Module:
-    """Return the module without weights, on the meta device, in single precision."""
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        with torch.device("meta"), limited(parameters):
-            return Decoder(names, config["representations"]).module(config["module"])
-    finally:
-        torch.set_default_dtype(usual)
+    """Return the module without weights, on the meta device."""
+    with torch.device("meta"), limited(parameters):
+        return Decoder(names, config["representations"]).module(config["module"])
 
 
 def _weights(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -175,14 +173,15 @@ def _precisions(module: nn.Module) -> dict[str, str]:
 
 def _fill_tables(module: nn.Module, precisions: dict[str, str], device: torch.device) -> None:
     """Give the tables their values, in the precision that they had."""
+    found = dict(_tables(module))
     for name, kind in precisions.items():
-        dtype, tables = FLOATING.get(kind), _part(module, name)
-        if dtype is None or not isinstance(tables, Tables):
+        if name not in found or kind not in FLOATING:
             raise SavingError(f"the file gives {name!r} tables of {kind!r}")
+    for name, tables in found.items():
+        dtype = FLOATING.get(precisions.get(name, ""), torch.float32)
         for table in tables._masters:
             buffer = tables.get_buffer(table)
             tables._buffers[table] = buffer.to(dtype) if buffer.is_floating_point() else buffer
-    for _, tables in _tables(module):
         tables.settle(device)
 
 
