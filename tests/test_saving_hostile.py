@@ -127,7 +127,9 @@ HUGE = {
     "blocks": layer(
         "models.ResNet", group=C4, widths=1, architecture=layer("models.Architecture", blocks={"tuple": [10**7]})
     ),
-    "hidden layers": layer("models.SteerableCNN", group=group("Dihedral", 200)),
+    "a large group": layer("models.SteerableCNN", group=group("Dihedral", 200)),
+    "hidden layers": layer("models.SteerableArchitecture", layers={"tuple": []}, hidden=10**7),
+    "depth of a network": layer("models.WideResNet", groups=C4, depth=6 * 10**5 + 4),
     "units": layer("models.SteerableCNN", group=group("Cyclic", 64), fields={"tuple": ["quotient", 32, 16]}),
     "channels": {"class": "torch.nn.Linear", "arguments": {"in_features": 2**24, "out_features": 2**24}},
     "numbers": {"class": "torch.nn.Linear", "arguments": {"in_features": 2**90, "out_features": 10**4000}},

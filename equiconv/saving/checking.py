@@ -82,7 +82,7 @@ def _difference(ours: nn.Module, made: nn.Module) -> str | None:
     tables, others = (each._masters if isinstance(each, Tables) else {} for each in (ours, made))
     if lost := sorted(ours._non_persistent_buffers_set - set(tables)):
         return f"the buffer {lost[0]} is not in its state_dict; make it persistent"
-    if any(not np.array_equal(values, others.get(name)) for name, values in tables.items()):
+    if any(name not in others or not np.array_equal(values, others[name]) for name, values in tables.items()):
         return "its tables are others"
     return None
 

@@ -5,11 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import partial
-from threading import get_ident
 from typing import Any
-
-from torch import Tensor, nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from equiconv.bases import Harmonics, SpatialBasis
 from equiconv.errors import SavingError
@@ -17,6 +13,7 @@ from equiconv.groups import O2, SO2, Cyclic, Dihedral, FieldType, Group, HueShif
 from equiconv.groups.continuous import STEPS
 from equiconv.groups.subgroup import Subgroup
 from equiconv.layers import SpatialPool
+from equiconv.layers.convolution import Convolution
 from equiconv.recorded import watch
 
 DEPTH = 64  # of values in values
@@ -37,6 +34,7 @@ NAMED = {
     "radius": 31,
     "factor": 31,
     "samples": ORDER,
+    "hidden": 1000,
 }
 
 
@@ -141,18 +139,18 @@ class Matrices:
 
 @contextmanager
 def limited(parameters: int) -> Iterator[None]:
-    """Refuse to make large tables, or many more parameters than a file holds: a context."""
-    made, thread = 0, get_ident()
+    """Refuse to make large tables, or many more convolutions than a file has parameters for: a context."""
+    made = 0
 
-    def count(module: nn.Module, name: str, parameter: Tensor | None) -> None:
+    def see(kind: type, arguments: Mapping[str, Any]) -> None:
         nonlocal made
-        made += parameter is not None and get_ident() == thread
+        made += issubclass(kind, Convolution)
         if made > 2 * parameters + 16:
             raise SavingError(f"the file describes a module of more parameters than the {parameters} tensors it holds")
+        check_arguments(kind, arguments)
 
-    handle, token = register_module_parameter_registration_hook(count), watch.set(check_arguments)
+    token = watch.set(see)
     try:
         yield
     finally:
-        handle.remove()
         watch.reset(token)
