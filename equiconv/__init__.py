@@ -16,6 +16,7 @@ from equiconv.groups import (
     Trivial,
 )
 from equiconv.layers import ColorSpace, FieldBatchNorm, FieldDropout, GroupConv2d, GroupPool, Pointwise, SpatialPool
+from equiconv.saving import load, save
 
 __all__ = [
     "O2",
@@ -38,6 +39,8 @@ __all__ = [
     "Representation",
     "SpatialPool",
     "Trivial",
+    "load",
+    "save",
 ]
 
 __version__ = "0.1.0"
