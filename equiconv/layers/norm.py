@@ -108,7 +108,7 @@ class FieldBatchNorm(FieldNorm):
 
     running_mean: Tensor
     running_var: Tensor
-    process_group: "dist.ProcessGroup | None"
+    _process_group: "dist.ProcessGroup | None"
 
     def __init__(
         self,
@@ -122,25 +122,38 @@ class FieldBatchNorm(FieldNorm):
         if not is_number(momentum, 0, 1):
             raise FieldTypeError(f"FieldBatchNorm needs momentum within [0, 1]; got {momentum!r}")
         self.momentum = momentum
-        self.synchronized, self.process_group = False, None
+        self._synchronized, self._process_group = False, None
         self.register_buffer("running_mean", torch.zeros(self.in_type.n, len(self.directions)))
         self.register_buffer("running_var", torch.ones(self.in_type.n, len(self.sizes)))
 
     @property
+    def synchronized(self) -> bool:
+        """Whether ``synchronize_batch_norms`` let the layer see the batches of all processes."""
+        return self._synchronized
+
+    def synchronize(self, process_group: "dist.ProcessGroup | None" = None) -> None:
+        """Take the statistics over the batches of all processes.
+
+        Args:
+            process_group: those that share; None takes all.
+        """
+        self._synchronized, self._process_group = True, process_group
+
+    @property
     def _asks_others(self) -> bool:
         """Whether the statistics are those of several processes."""
-        return self.synchronized and dist.is_available() and dist.is_initialized()
+        return self._synchronized and dist.is_available() and dist.is_initialized()
 
     def _count(self, fields: Tensor) -> Tensor | int:
         """Return the number of vectors that the mean is taken of."""
         count = fields.shape[0] * fields.shape[3] * fields.shape[4]
-        return sum_over_processes(fields.new_tensor(count), self.process_group) if self._asks_others else count
+        return sum_over_processes(fields.new_tensor(count), self._process_group) if self._asks_others else count
 
     def shared(self, fields: Tensor) -> Tensor:
         """Return the mean over batch and plane, ``(1, n, d)``."""
         if not self._asks_others:
             return fields.mean((0, 3, 4))[None]
-        total = sum_over_processes(fields.sum((0, 3, 4)), self.process_group)  # (n, d)
+        total = sum_over_processes(fields.sum((0, 3, 4)), self._process_group)  # (n, d)
         return (total / self._count(fields))[None]
 
     def statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
@@ -251,5 +264,5 @@ def synchronize_batch_norms(module: nn.Module, process_group: "dist.ProcessGroup
         raise FieldTypeError(f"synchronize_batch_norms takes a module, such as a network; got {module!r}")
     for part in module.modules():
         if isinstance(part, FieldBatchNorm):
-            part.synchronized, part.process_group = True, process_group
+            part.synchronize(process_group)
     return nn.SyncBatchNorm.convert_sync_batchnorm(module, process_group)

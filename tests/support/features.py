@@ -60,6 +60,9 @@ FEATURES = {
         "the same keys in both modes; loads with `weights_only=True`",
         checks.one_state,
     ),
+    "save": Feature(
+        COPIES, "save, load", "`equiconv.save` and `equiconv.load`: one file, and nothing else", checks.saved
+    ),
     "spawn": Feature(COPIES, "spawn", "sent to a process that was spawned"),
     "ddp": Feature(TRAINING, "DDP", "`DistributedDataParallel`, two processes"),
     "fsdp": Feature(TRAINING, "FSDP2", "`fully_shard`, two processes"),
