@@ -1,6 +1,6 @@
 """The errors that equiconv raises when it is used wrongly."""
 
-__all__ = ["EquiconvError", "ExactnessError", "FieldTypeError", "GroupError", "ShapeError"]
+__all__ = ["ConversionError", "EquiconvError", "ExactnessError", "FieldTypeError", "GroupError", "ShapeError"]
 
 
 class EquiconvError(ValueError):
@@ -21,3 +21,7 @@ class ShapeError(EquiconvError):
 
 class ExactnessError(EquiconvError):
     """Report a setting for which equivariance would silently be lost."""
+
+
+class ConversionError(EquiconvError):
+    """Report a part of an ordinary network that has no equivariant counterpart."""

@@ -1,0 +1,107 @@
+"""The graph of an ordinary network, and what flows through it."""
+
+import copy
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.nn import functional as F
+
+from equiconv.errors import ConversionError
+from equiconv.layers.layer import FieldLayer
+
+DROPOUTS = {F.dropout, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout}
+DROPPED_PATHS = ("DropPath", "StochasticDepth")  # by timm and torchvision: they drop whole samples
+
+
+def is_single(module: nn.Module) -> bool:
+    """Tell whether a module is taken as a whole: a stock one, or one that computes as a stock one does."""
+    stock = type(module).forward.__module__.startswith("torch.nn.") and not isinstance(module, nn.Sequential)
+    return stock or isinstance(module, FieldLayer) or type(module).__name__ in DROPPED_PATHS
+
+
+class _Tracer(fx.Tracer):
+    def __init__(self, left: Collection[str]) -> None:
+        super().__init__()
+        self.left = left
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Tell whether the tracer stays outside."""
+        return module_qualified_name in self.left or is_single(m)
+
+
+class _Flow(fx.Interpreter):
+    """Run the graph, and keep what each node returns in its ``meta["value"]``."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run a node."""
+        n.meta["value"] = super().run_node(n)
+        return n.meta["value"]
+
+
+def trace(model: nn.Module, image_size: tuple[int, int], left: Collection[str]) -> tuple[nn.Module, fx.Graph]:
+    """Return a twin of the network on the meta device, and its graph with the value of each node for two images.
+
+    Args:
+        model: the network; it is not changed.
+        image_size: height and width of the images.
+        left: names of modules that are taken as a whole.
+
+    Raises:
+        ConversionError: if it cannot be traced, does different things in training and evaluation, or does not take the
+            images.
+    """
+    twin = copy.deepcopy(model).to("meta")
+    graphs = [_traced(twin.train(mode), left) for mode in (True, False)]
+    if _shown(graphs[0]) != _shown(graphs[1]):
+        raise ConversionError(
+            f"the forward of {type(model).__name__} does different things in training and in evaluation (but for "
+            "dropout): convert a network that does not ask for self.training, such as one without auxiliary heads"
+        )
+    _run(twin, graphs[1], image_size)
+    return twin, graphs[1]
+
+
+def _traced(twin: nn.Module, left: Collection[str]) -> fx.Graph:
+    try:
+        return _Tracer(left).trace(twin)
+    except Exception as error:
+        raise ConversionError(
+            f"the forward of {type(twin).__name__} cannot be followed: {str(error).strip().splitlines()[0]}. What it "
+            "does may depend on sizes that are set beforehand, but not on the values or sizes of tensors, by if, for, "
+            "len or int"
+        ) from error
+
+
+def _shown(graph: fx.Graph) -> list[tuple[object, ...]]:
+    """Return what nodes do, but for the flags of dropout that tell training from evaluation."""
+    nodes = []
+    for node in graph.nodes:
+        dropout = node.target in DROPOUTS
+        args = node.args[:2] if dropout else node.args
+        kwargs = {name: value for name, value in node.kwargs.items() if not (dropout and name == "training")}
+        nodes.append((node.name, node.op, str(node.target), str(args), str(kwargs)))
+    return nodes
+
+
+def in_channels(twin: nn.Module, graph: fx.Graph) -> int:
+    """Return the channels of the images: what the first convolution or linear layer takes."""
+    modules = [twin.get_submodule(node.target) for node in graph.nodes if node.op == "call_module"]
+    for module in modules:
+        if isinstance(module, nn.Conv2d):
+            return module.in_channels
+    raise ConversionError(f"{type(twin).__name__} calls no nn.Conv2d, so there is nothing to convert")
+
+
+def _run(twin: nn.Module, graph: fx.Graph, image_size: tuple[int, int]) -> None:
+    dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), torch.float32)
+    shape = (in_channels(twin, graph), *image_size)
+    try:
+        with torch.no_grad():
+            _Flow(twin, graph=graph).run(torch.empty(2, *shape, device="meta", dtype=dtype))
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ConversionError(
+            f"{type(twin).__name__} does not take images of {shape}: {reason}. Say in image_size= what it takes"
+        ) from error
