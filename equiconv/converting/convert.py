@@ -11,9 +11,10 @@ from equiconv.converting.carrying import carry
 from equiconv.converting.convolutions import described
 from equiconv.converting.counting import count_multiplications, count_parameters
 from equiconv.converting.draft import IMAGE, INVARIANTS, VECTOR, Constant, Draft, Options, Plan, Step, Value
+from equiconv.converting.network import Converted
 from equiconv.converting.report import Report, Row
 from equiconv.converting.tracing import in_channels, trace
-from equiconv.converting.widths import Widths, best_scale, fix, size_of
+from equiconv.converting.widths import Widths, best_widths, fix, size_of
 from equiconv.errors import ConversionError, GroupError
 from equiconv.groups import FieldType, Group
 from equiconv.layers.convolution import Convolution
@@ -82,11 +83,11 @@ def convert(
     out_type = _drafted(draft, graph)
     shape = (image.channels, *size)
     before = (count_parameters(model), count_multiplications(twin, *shape))
-    scale = _scale(draft, match, before)
-    net = _built(draft, Widths(scale), out_type)
+    widths = _widths(draft, match, before)
+    net = _built(draft, widths, out_type)
     after = (count_parameters(net), count_multiplications(net, *shape))
     rows = tuple(_row(name, plan, net) for name, plan in draft.plans.items())
-    return net, Report(group, match, scale, size, (before[0], after[0]), (before[1], after[1]), rows)
+    return net, Report(group, match, widths.scale, size, (before[0], after[0]), (before[1], after[1]), rows)
 
 
 def _checked(
@@ -164,13 +165,14 @@ def _output(step: Step) -> FieldType:
     return (size_of(first.pieces) if known else 1) * step.group.trivial
 
 
-def _scale(draft: Draft, match: str | None, before: tuple[int, int]) -> float:
-    """Return the scale of the widths that keeps what is to be kept."""
+def _widths(draft: Draft, match: str | None, before: tuple[int, int]) -> Widths:
+    """Return the widths that keep what is to be kept."""
+    pieces = [piece for _, out in draft.shared.values() for piece in out]
     if match is None:
-        return 1.0
+        return Widths(1.0)
     if match == "parameters":
-        return best_scale(lambda widths: sum(cost.parameters(widths) for cost in draft.costs), before[0])
-    return best_scale(lambda widths: sum(cost.multiplications(widths) for cost in draft.costs), before[1])
+        return best_widths(pieces, lambda widths: sum(cost.parameters(widths) for cost in draft.costs), before[0])
+    return best_widths(pieces, lambda widths: sum(cost.multiplications(widths) for cost in draft.costs), before[1])
 
 
 def _built(draft: Draft, widths: Widths, out_type: FieldType) -> nn.Module:
@@ -181,14 +183,12 @@ def _built(draft: Draft, widths: Widths, out_type: FieldType) -> nn.Module:
         made = {name: plan.make(widths) for name, plan in draft.plans.items()}
     for change in draft.later:
         change(widths)
-    net = fx.GraphModule(made, draft.graph, class_name=type(original).__name__).to(first.device, first.dtype)
+    net = Converted(made, draft.graph, type(original).__name__).to(first.device, first.dtype)
     if draft.options.group.order == 1 and draft.permutes:
         for name, plan in draft.plans.items():
             if plan.source is not None:
                 carry(net.get_submodule(name), original.get_submodule(plan.source))
-    types = {"in_type": draft.options.image, "out_type": out_type}
-    net.meta["_user_preserved_attributes"] = types  # which copies keep
-    net.in_type, net.out_type = types["in_type"], types["out_type"]
+    net.set_types(draft.options.image, out_type)
     return net.train(original.training)
 
 

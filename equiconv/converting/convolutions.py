@@ -3,8 +3,9 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from torch import fx, nn
+from torch import nn
 
 from equiconv.converting.draft import FIELDS, IMAGE, PLAIN, VECTOR, Cost, Step, Value
 from equiconv.converting.ordinary import copied
@@ -14,9 +15,10 @@ from equiconv.groups import FieldType
 from equiconv.layers import GroupConv2d, GroupConvTranspose2d
 from equiconv.layers.convolution import Convolution
 
+Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 Make = Callable[[FieldType, FieldType, int], Convolution]  # of the types, and the number of channel groups
 
-STRIDE = "means in the place of stride {}, so that images of every size can be turned"
+STRIDE = "means in the place of stride {}"
 LARGER = "5x5 pixels, since the group turns 3x3 ones off the grid"
 
 
@@ -46,7 +48,7 @@ def convolution(step: Step, module: nn.Conv2d, value: Value) -> Value:
     kernel = Kernel(_pair(module.kernel_size), _pair(module.stride), _padding(module), _pair(module.dilation))
     averaged = not _keeps_stride(step, kernel, value.plane)
     stride, before = kernel.stride, kernel.enlarged(step)
-    edge = (0, 0) if isinstance(kernel.padding, str) else _edge(kernel)
+    edge = (0, 0) if isinstance(kernel.padding, str) else _edge(kernel, kernel.padding)
     if averaged:
         why = STRIDE.format("x".join(map(str, stride)) if stride[0] != stride[1] else stride[0])
         before = Kernel(before.size, (1, 1), before.padding, before.dilation, (*before.why, why))
@@ -136,20 +138,21 @@ def _whole_plane(step: Step, module: nn.Linear, value: Value) -> Value:
         )  # fmt: skip
 
     rows, columns = value.plane
-    why = (f"maps of {rows}x{columns} pixels are flattened, so it is a convolution with kernels of that size",)
-    result = _weighted(step, module, value, make, pixels=1, taps=rows * columns, why=why)
+    note = f"of maps of {rows}x{columns} pixels: a convolution with kernels of that size"
+    result = _weighted(step, module, value, make, pixels=1, taps=rows * columns, note=note)
     return Value(result.node, FIELDS, result.pieces, (1, 1), flat=True)
 
 
 def _weighted(
     step: Step,
-    module: nn.Conv2d | nn.ConvTranspose2d | nn.Linear,
+    module: Weighted,
     value: Value,
     make: Make,
     *,
     pixels: int,
     taps: int,
     why: tuple[str, ...] = (),
+    note: str = "",
 ) -> Value:
     """Add a convolution, and what it costs."""
     name, draft, group = str(step.node.target), step.draft, step.group
@@ -185,7 +188,9 @@ def _weighted(
         value.node,
         status="changed" if why else "converted",
         was=described(module),
-        why="; ".join(why) or ("lifts the image to the group" if value.kind == IMAGE else ""),
+        why="; ".join(
+            [*(["lifts the image to the group"] if value.kind == IMAGE else []), *([note] if note else []), *why]
+        ),
         source=name,
     )
     draft.shared[name] = (value, out)
@@ -203,14 +208,14 @@ def _again(step: Step, name: str, value: Value) -> Value | None:
     return Value(step.draft.graph.call_module(name, (value.node,)), FIELDS, out)
 
 
-def _out_pieces(step: Step, module: nn.Module, value: Value, blocks: int, depthwise: bool) -> Pieces:
+def _out_pieces(step: Step, module: Weighted, value: Value, blocks: int, depthwise: bool) -> Pieces:
     if value.kind == IMAGE and blocks > 1 and step.options.image.n == 1:
         step.refuse("it splits the colors of the image, which are one field")
     if depthwise and value.kind != IMAGE:
         return value.pieces
     divide(value.pieces, blocks)
     channels = module.out_features if isinstance(module, nn.Linear) else module.out_channels
-    return (Piece(int(channels), multiple=blocks),)
+    return (Piece(channels, multiple=blocks),)
 
 
 def _mean(step: Step, value: Value, stride: Pair, edge: Pair) -> Value:
@@ -236,11 +241,11 @@ def _keeps_stride(step: Step, kernel: Kernel, plane: Pair) -> bool:
     return windows.fit(kernel.stride) and windows.fit(plane)
 
 
-def _edge(kernel: Kernel) -> Pair:
+def _edge(kernel: Kernel, padding: Pair) -> Pair:
     """Return by how many pixels the convolution shrinks maps, but for its stride."""
     rows, columns = (
-        dilation * (size - 1) - 2 * int(padding)
-        for size, padding, dilation in zip(kernel.size, kernel.padding, kernel.dilation, strict=True)
+        dilation * (size - 1) - 2 * ends
+        for size, ends, dilation in zip(kernel.size, padding, kernel.dilation, strict=True)
     )
     return rows, columns
 
@@ -260,7 +265,7 @@ def _padding(module: nn.Conv2d) -> Pair | str:
     return module.padding if isinstance(module.padding, str) else _pair(module.padding)
 
 
-def _pair(value: int | tuple[int, ...]) -> Pair:
+def _pair(value: Any) -> Pair:
     rows, columns = (value, value) if isinstance(value, int) else value
     return rows, columns
 

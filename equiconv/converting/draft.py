@@ -9,7 +9,7 @@ import torch
 from torch import fx, nn
 
 from equiconv.converting.pooling import Pair
-from equiconv.converting.widths import Pieces, Widths, fix
+from equiconv.converting.widths import Pieces, Widths
 from equiconv.errors import ConversionError, EquiconvError
 from equiconv.groups import FieldType, Group
 from equiconv.models.blocks import invariants
@@ -234,13 +234,22 @@ class Step:
 
         return fx.node.map_aggregate(argument, lambda each: value(each) if isinstance(each, fx.Node) else each)
 
-    def arguments(self, *names: str, **defaults: Any) -> dict[str, Any]:
-        """Return the arguments of the call by their names."""
-        found = dict(zip(names, map(self.given, self.node.args), strict=False))
-        found |= {name: self.given(argument) for name, argument in self.node.kwargs.items()}
-        if unknown := [name for name in found if name not in names] or len(self.node.args) > len(names):
-            self.refuse(f"convert knows the arguments {', '.join(names)}; got {unknown}")
+    def arguments(self, *names: str, read: str = "", **defaults: Any) -> dict[str, Any]:
+        """Return the arguments of the call by their names; only that called ``read`` may be read from a tensor."""
+        found = dict(zip(names, self.node.args, strict=False)) | self.node.kwargs
+        for name, argument in found.items():
+            if self.is_read(argument) and name != read:
+                self.refuse(f"{name} is a parameter, or read from a size, and not a number that is set beforehand")
+        found = {name: self.given(argument) for name, argument in found.items()}
+        if (unknown := [name for name in found if name not in names]) or len(self.node.args) > len(names):
+            self.refuse(f"convert knows the arguments {', '.join(names)}; got {unknown or len(self.node.args)}")
         return defaults | found
+
+    def is_read(self, argument: Any) -> bool:
+        """Tell whether an argument holds what is read from a tensor, such as a size."""
+        nodes: list[fx.Node] = []
+        fx.node.map_arg(argument, nodes.append)
+        return any(isinstance(self.draft.values[node], Constant) for node in nodes)
 
     def keep_input(self) -> None:
         """Refuse to change in place what is used afterwards."""

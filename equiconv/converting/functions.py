@@ -1,7 +1,7 @@
 """Functions and methods of tensors."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -26,9 +26,10 @@ from equiconv.converting.shapes import expand, joined, over_channels, picked, re
 from equiconv.converting.widths import size_of, tie
 
 POINTWISE = (
-    "relu relu6 leaky_relu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid tanh softplus softsign "
-    "logsigmoid tanhshrink clamp abs square exp log1p sqrt"
-).split()
+    "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardsigmoid",
+    "hardtanh", "sigmoid", "tanh", "softplus", "softsign", "logsigmoid", "tanhshrink", "clamp", "abs", "neg", "square",
+    "pow", "exp", "sqrt",
+)  # fmt: skip
 SHAPES = ("flatten", "view", "reshape", "squeeze", "unsqueeze", "contiguous", "clone")
 SUMS = {"add": operator.add, "sub": operator.sub}
 PRODUCTS = {"mul": operator.mul, "multiply": operator.mul, "div": operator.truediv, "truediv": operator.truediv}
@@ -69,19 +70,18 @@ def function(step: Step) -> Any:
 
 def _combined(step: Step, name: str) -> Value:
     """Convert sums and products, of maps or with a number."""
-    a, b = (list(step.arguments("input", "other").values()) + [None])[:2]
-    scalars = [each for each in (a, b) if not isinstance(each, Value)]
-    if any(not isinstance(each, int | float) for each in scalars):
-        step.refuse("it combines maps with a tensor that does not come from the image, such as a parameter")
-    if any(value.kind == PLAIN for value in (a, b) if isinstance(value, Value)):
-        return copied(step, *(value for value in (a, b) if isinstance(value, Value)))
-    if scalars:
-        value = a if isinstance(a, Value) else b
-        if name in SUMS or a is not value:
-            _check_entries(step, value)
-        args = [each.node if isinstance(each, Value) else each for each in (a, b)]
-        return like(value, step.function(BINARY[name], *args))
-    return _of_two(step, name, a, b)
+    given = list(step.arguments("input", "other").values())
+    values = [each for each in given if isinstance(each, Value)]
+    if not all(isinstance(each, Value | int | float) for each in given):
+        step.refuse("it combines maps with something else than maps or numbers")
+    if any(value.kind == PLAIN for value in values):
+        return copied(step, *values)
+    if len(values) == 2:
+        return _of_two(step, name, *values)
+    if name in SUMS or given[0] is not values[0]:
+        _check_entries(step, values[0])
+    args = [each.node if isinstance(each, Value) else each for each in given]
+    return like(values[0], step.function(BINARY[name], *args))
 
 
 def _check_entries(step: Step, value: Value) -> None:
@@ -153,21 +153,25 @@ def _window(step: Step) -> Value:
         "max": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),
         "mean": ("input", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"),
     }[mode]
-    given = step.arguments(*names)
+    given = step.arguments(*names, read="kernel_size")
     value = given["input"]
     if given.get("return_indices") or given.get("divisor_override") is not None:
         step.refuse("return_indices and divisor_override are not known")
     windows = windows_of(given)
-    if value.is_map and windows.kernel == value.plane and windows.padding == (0, 0):
+    if step.is_read((step.node.args[1:], step.node.kwargs)):
+        if windows.kernel != value.plane or windows.padding != (0, 0):
+            step.refuse("the size of its windows is read from a tensor, and is not that of the maps; say a number")
         return adaptive_pool(step, 1, mode, value)
     return pool(step, windows, mode, value)
 
 
-def windows_of(options: dict[str, Any]) -> Windows:
+def windows_of(options: Mapping[str, Any]) -> Windows:
     """Return windows for the arguments of a pooling in PyTorch."""
     kernel, stride = options["kernel_size"], options.get("stride")
     pairs = (kernel, kernel if stride in (None, ()) else stride, options.get("padding", 0), options.get("dilation", 1))
-    kernel, stride, padding, dilation = (each if isinstance(each, tuple) else (each, each) for each in map(_tuple, pairs))
+    kernel, stride, padding, dilation = (
+        each if isinstance(each, tuple) else (each, each) for each in map(_tuple, pairs)
+    )
     return Windows(
         kernel, stride, padding, dilation, bool(options.get("ceil_mode")), bool(options.get("count_include_pad", True))
     )
@@ -186,7 +190,13 @@ def _adaptive(step: Step) -> Value:
 
 def _dropout(step: Step) -> Value:
     given = step.arguments("input", "p", "training", "inplace", p=0.5, inplace=False)
-    return dropout(step, given["p"], given["input"], inplace=given["inplace"])
+    return dropout(
+        step,
+        given["p"],
+        given["input"],
+        entries=function_name(step.node) == "dropout",
+        inplace=given["inplace"],
+    )
 
 
 def _reduced(step: Step) -> Value:
@@ -207,8 +217,6 @@ def _reduced(step: Step) -> Value:
 def _interpolated(step: Step) -> Value:
     names = ("input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias")
     given = step.arguments(*names, size=None, scale_factor=None, mode="nearest")
-    if len(step.node.all_input_nodes) > 1:
-        step.refuse("it enlarges to a size that is read from a map; say scale_factor=, or numbers")
     if given.get("antialias"):
         step.refuse("antialias is not known")
     return upsample(step, given, given["input"])

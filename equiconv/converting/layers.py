@@ -1,8 +1,6 @@
 """Normalization, activations, dropout and pooling: what they are on fields."""
 
-import math
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,10 +10,11 @@ from equiconv.converting.draft import FIELDS, IMAGE, INVARIANTS, PLAIN, VECTOR, 
 from equiconv.converting.ordinary import clone, copied
 from equiconv.converting.pooling import Pair, SymmetricPool, Windows
 from equiconv.converting.widths import Widths, divide
-from equiconv.groups import FieldType
 from equiconv.layers import AdaptivePool, FieldBatchNorm, FieldDropout, FieldGroupNorm, Upsample
 from equiconv.layers.window import check_equal
 from equiconv.models.blocks import activation
+
+INSTANCE_OPTIONS = ("eps", "momentum", "affine", "track_running_stats")
 
 
 def place(step: Step, name: str, make: Make, value: Value, *, why: str = "", status: str = "converted") -> fx.Node:
@@ -82,11 +81,13 @@ def prelu(step: Step, module: nn.PReLU, value: Value) -> Value:
 
 def batch_norm(step: Step, module: nn.BatchNorm2d, value: Value) -> Value:
     """Convert batch norm: one mean and variance for all entries of a field."""
+    if value.flat:
+        value = _one_pixel(step, value)
     affine, tracked, momentum = module.affine, module.track_running_stats, module.momentum
     options = {"eps": module.eps, "momentum": momentum, "affine": affine, "track_running_stats": tracked}
     if value.kind == PLAIN:
         return copied(step, value)
-    if value.kind == IMAGE and step.group.moves_color or value.kind == FIELDS and not step.draft.permutes:
+    if (value.kind == IMAGE and step.group.moves_color) or (value.kind == FIELDS and not step.draft.permutes):
         if momentum is None or not tracked:
             step.refuse("it has no momentum or no running statistics, which FieldBatchNorm has")
         parameters = 2 * affine
@@ -132,8 +133,11 @@ def instance_norm(step: Step, module: nn.InstanceNorm2d, value: Value) -> Value:
     stock = nn.InstanceNorm3d if value.kind == FIELDS else nn.InstanceNorm2d
     if not step.draft.permutes:
         step.refuse("it subtracts the mean of every entry, which a continuous group mixes; take nn.GroupNorm")
-    options = {"affine": module.affine, "track_running_stats": module.track_running_stats}
-    make = lambda widths: stock(widths(value.pieces), module.eps, module.momentum, **options)  # noqa: E731
+    options: dict[str, Any] = {name: getattr(module, name) for name in INSTANCE_OPTIONS}
+
+    def make(widths: Widths) -> nn.Module:
+        return stock(widths(value.pieces), **options)
+
     return weighted(step, module, make, value, parameters=2 * module.affine, why="statistics of whole fields")
 
 
@@ -145,7 +149,10 @@ def layer_norm(step: Step, module: nn.LayerNorm, value: Value) -> Value:
     if value.kind == PLAIN or len(module.normalized_shape) != 1:
         return copied(step, value)
     affine, bias = module.elementwise_affine, module.bias is not None
-    make = lambda widths: nn.LayerNorm(widths(value.pieces), module.eps, affine, bias)  # noqa: E731
+
+    def make(widths: Widths) -> nn.Module:
+        return nn.LayerNorm(widths(value.pieces), module.eps, affine, bias)
+
     return weighted(step, module, make, value, parameters=affine + bias)
 
 
@@ -155,13 +162,21 @@ def identity(step: Step, value: Value) -> Value:
     return like(value, step.module(name, clone(step), value.node, status="kept", was="Identity"))
 
 
-def dropout(step: Step, p: float, value: Value, inplace: bool = False) -> Value:
-    """Convert dropout: of maps whole fields are dropped."""
+def dropout(step: Step, p: float, value: Value, *, entries: bool, inplace: bool = False) -> Value:
+    """Convert dropout, of single entries or whole channels: of maps whole fields are dropped."""
     if inplace:
         step.keep_input()
     if value.kind in (IMAGE, FIELDS):
-        make: Make = lambda widths: FieldDropout(step.draft.type_of(value, widths), p)  # noqa: E731
-        return like(value, place(step, "dropout", make, value, why="drops whole fields"))
+        changed = entries and value.is_map
+        node = place(
+            step,
+            "dropout",
+            lambda widths: FieldDropout(step.draft.type_of(value, widths), p),
+            value,
+            why="drops whole fields",
+            status="changed" if changed else "converted",
+        )
+        return like(value, node)
     stock = nn.Dropout2d if value.kind == INVARIANTS else nn.Dropout
     return like(value, place(step, "dropout", lambda widths: stock(p), value, status="kept", why="of invariants"))
 
@@ -172,13 +187,13 @@ def pool(step: Step, windows: Windows, mode: str, value: Value) -> Value:
     plane, exact = (step.shape[2], step.shape[3]), step.options.exact
     moved = exact and step.group.moves_plane and not windows.fit(value.plane)
     mode, why = allowed_mode(step, mode, value)
-    why = "; ".join([*why, *(["windows moved to lie symmetrically on images of every size"] if moved else [])])
+    why += ["windows moved to lie symmetrically on images of every size"] if moved else []
     node = place(
         step,
         f"{mode}_pool",
         lambda widths: SymmetricPool(step.draft.type_of(value, widths), windows, mode=mode, exact=exact),
         value,
-        why=why,
+        why="; ".join(why),
         status="changed" if why else "converted",
     )
     return like(value, node, plane)
@@ -213,7 +228,7 @@ def adaptive_pool(step: Step, size: Any, mode: str, value: Value) -> Value:
     return like(value, node, (step.shape[2], step.shape[3]))
 
 
-def upsample(step: Step, options: dict[str, Any], value: Value) -> Value:
+def upsample(step: Step, options: Mapping[str, Any], value: Value) -> Value:
     """Convert enlarging by interpolation."""
     _check_maps(step, value)
     size, scale, mode = options["size"], options["scale_factor"], options["mode"]
@@ -227,9 +242,7 @@ def upsample(step: Step, options: dict[str, Any], value: Value) -> Value:
     node = place(
         step,
         "upsample",
-        lambda widths: Upsample(
-            step.draft.type_of(value, widths), **place_of, mode=mode, exact=step.options.exact
-        ),
+        lambda widths: Upsample(step.draft.type_of(value, widths), **place_of, mode=mode, exact=step.options.exact),
         value,
     )
     return like(value, node, (step.shape[2], step.shape[3]))
@@ -254,11 +267,16 @@ def averaged(step: Step, value: Value, *, function: Callable[..., Tensor], keepd
     return step.vector(pooled)
 
 
+def _one_pixel(step: Step, value: Value) -> Value:
+    """Return flattened maps if they have one pixel, or refuse."""
+    return value if value.plane == (1, 1) else step.vector(value)
+
+
 def _check_maps(step: Step, value: Value) -> None:
     if not value.is_map:
         step.refuse("it takes maps, and got a vector")
 
 
 def _check_fields(step: Step, value: Value) -> None:
-    if value.kind not in (FIELDS, INVARIANTS):
+    if value.kind not in (FIELDS, INVARIANTS) or (value.flat and value.plane != (1, 1)):
         step.refuse("it takes what a convolution returns, and got an image or a vector")

@@ -51,8 +51,9 @@ RULES: dict[type[nn.Module], Rule] = {
     nn.GroupNorm: layers.group_norm,
     nn.InstanceNorm2d: layers.instance_norm,
     nn.LayerNorm: layers.layer_norm,
-    **dict.fromkeys(
-        (nn.Dropout, nn.Dropout2d), lambda step, module, value: layers.dropout(step, module.p, value, module.inplace)
+    nn.Dropout: lambda step, module, value: layers.dropout(step, module.p, value, entries=True, inplace=module.inplace),
+    nn.Dropout2d: lambda step, module, value: layers.dropout(
+        step, module.p, value, entries=False, inplace=module.inplace
     ),
     nn.MaxPool2d: _max_pool,
     nn.AvgPool2d: _average_pool,
@@ -84,14 +85,14 @@ def module(step: Step) -> Value:
     values = [step.given(node) for node in step.node.all_input_nodes]
     if len(values) != 1 or not isinstance(values[0], Value):
         step.refuse("it takes something else than one tensor made of the image")
-    value = values[0]
-    if name in step.options.left:
+    value, alone = values[0], len(step.node.args) == 1 and not step.node.kwargs
+    if name in step.options.left and alone:
         return left(step, value)
     _check_bare(step, called)
     if type(called).__name__ in DROPPED_PATHS:
         return _dropped_path(step, called, value)
     rule = next((RULES[kind] for kind in type(called).__mro__ if kind in RULES), None)
-    if rule is not None:
+    if rule is not None and alone:
         return rule(step, called, value)
     reason = next((REASONS[kind] for kind in type(called).__mro__ if kind in REASONS), None)
     if reason is not None and (value.is_map or isinstance(called, FieldLayer)):

@@ -68,8 +68,8 @@ def _plain(step: Step, value: Value) -> fx.Node:
 
 
 HELP = (
-    "convert knows convolutions, batch, group and instance norm, pointwise activations, dropout, pooling, sums, products "
-    "and concatenation of maps, flattening, and linear layers"
+    "convert knows convolutions, batch, group and instance norm, pointwise activations, dropout, pooling, sums, "
+    "products and concatenation of maps, flattening, and linear layers"
 )
 
 

@@ -46,7 +46,7 @@ class Windows(NamedTuple):
         """Tell whether the last windows end at the border, so that they lie symmetrically."""
         return all(room % stride == 0 for room, stride in zip(self.rooms(plane), self.stride, strict=True))
 
-    def count(self, plane: Pair) -> Pair:
+    def number(self, plane: Pair) -> Pair:
         """Return the number of windows, as PyTorch counts them."""
         rows, columns = (
             self._count(room, *rest)
@@ -63,9 +63,9 @@ class Windows(NamedTuple):
 class SymmetricPool(FieldLayer):
     """Pool the fields over windows of the plane, which are moved where they would not lie symmetrically.
 
-    Where the last window ends at the border, this is PyTorch's pooling. Else it has as many windows, window i of m on an
-    axis of H pixels reaching from floor(i H / m) to ceil((i + 1) H / m): a 3x3 pooling with stride 2 and padding 1 is
-    itself on odd sizes, and has windows of 2x2 pixels on even ones.
+    Where the last window ends at the border, this is PyTorch's pooling. Else it has as many windows, window i of m on
+    an axis of H pixels reaching from floor(i H / m) to ceil((i + 1) H / m): a 3x3 pooling with stride 2 and padding 1
+    is itself on odd sizes, and has windows of 2x2 pixels on even ones.
 
     Equivariance:
         ``pool(in_type.transform(x, g)) == in_type.transform(pool(x), g)``: exact for groups that keep the pixel grid
@@ -108,7 +108,7 @@ class SymmetricPool(FieldLayer):
         flat, windows = self.in_type.flatten(x), self.windows  # (b, n*d, h, w)
         plane = (flat.shape[-2], flat.shape[-1])
         if self.moves and not windows.fit(plane):
-            pooled = pool_to(flat, windows.count(plane), self.mode)
+            pooled = pool_to(flat, windows.number(plane), self.mode)
         elif self.mode == "max":
             pooled = F.max_pool2d(flat, *windows[:-1])
         else:

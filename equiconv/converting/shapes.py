@@ -53,10 +53,15 @@ def picked(step: Step, source: Any, index: Any) -> Any:
     if not isinstance(source, Value):
         return source[index]
     parts = index if isinstance(index, tuple) else (index,)
-    whole = all(part is None or part is Ellipsis or part == slice(None) or part == 0 for part in parts)
+    whole = all(part is None or part is Ellipsis or _is_all(part) for part in parts)
     if source.is_map and not (whole and source.plane == (1, 1) and parts[:1] == (slice(None),)):
         step.refuse(f"it takes a part of maps, {index}; pixels by steps are not the same when the image is turned")
     return reshape(step, source) if whole else copied(step, source)
+
+
+def _is_all(part: Any) -> bool:
+    """Tell whether an index takes all of an axis, or the first."""
+    return isinstance(part, slice | int) and part in (slice(None), 0)
 
 
 def joined(step: Step, values: Sequence[Any], dim: int) -> Value:
@@ -80,7 +85,7 @@ def joined(step: Step, values: Sequence[Any], dim: int) -> Value:
 
 def separated(step: Step, value: Value, dim: int) -> list[Value]:
     """Convert splitting of channels into the runs that the original makes."""
-    if value.kind not in (FIELDS, INVARIANTS, VECTOR) or value.flat or dim % 4 != 1 and value.kind != VECTOR:
+    if value.kind not in (FIELDS, INVARIANTS, VECTOR) or value.flat or (dim % 4 != 1 and value.kind != VECTOR):
         step.refuse("it splits something else than the channels of maps")
     runs = cut(value.pieces, [part.shape[1] for part in step.node.meta["value"]])
     node = step.function(torch.split, value.node, [0] * len(runs), 1)

@@ -12,13 +12,14 @@ from equiconv.errors import ConversionError
 from equiconv.layers.layer import FieldLayer
 
 DROPOUTS = {F.dropout, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout}
-DROPPED_PATHS = ("DropPath", "StochasticDepth")  # by timm and torchvision: they drop whole samples
+DROPPED_PATHS = ("DropPath", "StochasticDepth")  # of timm and torchvision: they drop whole samples
+FUSED = {"BatchNormAct2d": ("drop", "act")}  # of timm: a stock class, and then the modules of these names
 
 
 def is_single(module: nn.Module) -> bool:
     """Tell whether a module is taken as a whole: a stock one, or one that computes as a stock one does."""
     stock = type(module).forward.__module__.startswith("torch.nn.") and not isinstance(module, nn.Sequential)
-    return stock or isinstance(module, FieldLayer) or type(module).__name__ in DROPPED_PATHS
+    return stock or isinstance(module, FieldLayer) or type(module).__name__ in (*DROPPED_PATHS, *FUSED)
 
 
 class _Tracer(fx.Tracer):
@@ -65,7 +66,7 @@ def trace(model: nn.Module, image_size: tuple[int, int], left: Collection[str]) 
 
 def _traced(twin: nn.Module, left: Collection[str]) -> fx.Graph:
     try:
-        return _Tracer(left).trace(twin)
+        return _parted(twin, _Tracer(left).trace(twin), left)
     except Exception as error:
         raise ConversionError(
             f"the forward of {type(twin).__name__} cannot be followed: {str(error).strip().splitlines()[0]}. What it "
@@ -74,9 +75,23 @@ def _traced(twin: nn.Module, left: Collection[str]) -> fx.Graph:
         ) from error
 
 
+def _parted(twin: nn.Module, graph: fx.Graph, left: Collection[str]) -> fx.Graph:
+    """Let the modules inside of fused ones be called behind them; what these compute beyond the stock class."""
+    for node in list(graph.nodes):
+        if node.op != "call_module" or node.target in left:
+            continue
+        last = node
+        for part in FUSED.get(type(twin.get_submodule(node.target)).__name__, ()):
+            with graph.inserting_after(last):
+                call = graph.call_module(f"{node.target}.{part}", (last,))
+            last.replace_all_uses_with(call, delete_user_cb=lambda user, call=call: user is not call)
+            last = call
+    return graph
+
+
 def _shown(graph: fx.Graph) -> list[tuple[object, ...]]:
     """Return what nodes do, but for the flags of dropout that tell training from evaluation."""
-    nodes = []
+    nodes: list[tuple[object, ...]] = []
     for node in graph.nodes:
         dropout = node.target in DROPOUTS
         args = node.args[:2] if dropout else node.args

@@ -85,25 +85,36 @@ def divide(pieces: Iterable[Piece], count: int) -> None:
 
 
 class Widths:
-    """Return the number of fields of pieces, for a scale of the network; 1 keeps all channels."""
+    """Count the fields of pieces, for a scale of the network.
 
-    def __init__(self, scale: float) -> None:
-        self.scale = scale
+    Args:
+        scale: the number of fields for a channel, before rounding; 1 keeps all channels.
+        ahead: pieces that are taken at another scale.
+        ahead_scale: that scale.
+    """
+
+    def __init__(self, scale: float, *, ahead: frozenset[Piece] = frozenset(), ahead_scale: float = 1.0) -> None:
+        self.scale, self.ahead, self.ahead_scale = scale, ahead, ahead_scale
 
     def __call__(self, pieces: Iterable[Piece]) -> int:
+        """Return the number of fields."""
         return sum(map(self._of, open_pieces(pieces)))
 
     def _of(self, piece: Piece) -> int:
-        if self.scale == 1 or piece.fixed or not piece.scaled or piece.size == 1:
+        scale = self.ahead_scale if piece in self.ahead else self.scale
+        if scale == 1 or piece.fixed or not piece.scaled or piece.size == 1:
             return piece.size
-        return piece.multiple * max(1, round(self.scale * piece.size / piece.multiple))
+        return piece.multiple * max(1, round(scale * piece.size / piece.multiple))
 
 
 Total = Callable[[Widths], int]
 
 
-def best_scale(total: Total, target: int) -> float:
-    """Return the scale with which a total, growing with it, is as close as possible to the target."""
+def best_widths(pieces: Iterable[Piece], total: Total, target: int) -> Widths:
+    """Return the widths with which a total, growing with them, is as close as possible to the target.
+
+    All pieces have one scale. Those that would grow next, where the total passes the target, grow one after the other.
+    """
     low, high = 0.0, 1.0
     for _ in range(10):
         if total(Widths(high)) < target:
@@ -111,4 +122,8 @@ def best_scale(total: Total, target: int) -> float:
     for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if total(Widths(middle)) < target else (low, middle)
-    return min((1.0, low, high), key=lambda scale: abs(total(Widths(scale)) - target))
+    before, after = Widths(low), Widths(high)
+    growing = [piece for piece in dict.fromkeys(open_pieces(pieces)) if before((piece,)) != after((piece,))]
+    steps = [frozenset(growing[:count]) for count in range(len(growing) + 1)]
+    tries = [Widths(1.0), *(Widths(low, ahead=step, ahead_scale=high) for step in steps)]
+    return min(tries, key=lambda widths: abs(total(widths) - target))
