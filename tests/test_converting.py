@@ -75,7 +75,7 @@ def test_on_the_trivial_group_it_is_the_original(name, exact):
     net = settled((NETWORKS | {"unet": UNet})[name]().double(), SIZE)
     new, report = convert(net, Trivial(), image_size=SIZE, exact=exact)
     check_same(net, new)
-    assert new.state_dict().keys() == net.state_dict().keys()
+    assert list(new.state_dict()) == list(net.state_dict())
     assert report.parameters == (count(net), count(net))
     assert report.multiplications[0] == report.multiplications[1]
     with torch.no_grad():
@@ -218,6 +218,7 @@ def test_copies_and_pickles():
         assert (twin.in_type, twin.out_type) == (net.in_type, net.out_type)
         assert type(twin).__name__ == "TimmResNet"
         twin.load_state_dict(net.state_dict())
+        assert list(twin.state_dict()) == list(net.state_dict())
 
 
 def test_compiled_and_exported():

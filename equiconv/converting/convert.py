@@ -8,16 +8,14 @@ from torch import Tensor, fx, nn
 
 from equiconv.converting import functions, modules
 from equiconv.converting.carrying import carry
-from equiconv.converting.convolutions import described
 from equiconv.converting.counting import count_multiplications, count_parameters
 from equiconv.converting.draft import IMAGE, INVARIANTS, VECTOR, Constant, Draft, Options, Plan, Step, Value
 from equiconv.converting.network import Converted
-from equiconv.converting.report import Report, Row
+from equiconv.converting.report import Report, Row, described
 from equiconv.converting.tracing import in_channels, trace
 from equiconv.converting.widths import Widths, best_widths, fix, size_of
 from equiconv.errors import ConversionError, GroupError
 from equiconv.groups import FieldType, Group
-from equiconv.layers.convolution import Convolution
 from equiconv.layers.layer import check_flags
 from equiconv.layers.window import Size, pair
 from equiconv.models.blocks import image_type
@@ -188,20 +186,20 @@ def _built(draft: Draft, widths: Widths, out_type: FieldType) -> nn.Module:
         for name, plan in draft.plans.items():
             if plan.source is not None:
                 carry(net.get_submodule(name), original.get_submodule(plan.source))
+    _keep_order(net, original)
     net.set_types(draft.options.image, out_type)
     return net.train(original.training)
 
 
+def _keep_order(net: nn.Module, original: nn.Module) -> None:
+    """Let modules stand in the order of the original, and what is new behind them."""
+    known = dict(original.named_modules())
+    for name, module in net.named_modules():
+        if name in known:
+            children = module._modules
+            old = [child for child in known[name]._modules if child in children]
+            module._modules = {child: children[child] for child in dict.fromkeys([*old, *children])}
+
+
 def _row(name: str, plan: Plan, net: nn.Module) -> Row:
-    module = net.get_submodule(name)
-    return Row(name, plan.was, _shown(module), plan.status, plan.why)
-
-
-def _shown(module: nn.Module) -> str:
-    """Return a module of the new network in a few words."""
-    if isinstance(module, Convolution):
-        rows, columns = module.window.kernel
-        stride = "" if module.window.stride == (1, 1) else f", stride {module.window.stride[0]}"
-        blocks = "" if module.channel_groups == 1 else f", groups {module.channel_groups}"
-        return f"{type(module).__name__} {module.in_type.n} -> {module.out_type.n}, {rows}x{columns}{stride}{blocks}"
-    return described(module)
+    return Row(name, plan.was, described(net.get_submodule(name)), plan.status, plan.why)

@@ -10,13 +10,13 @@ from torch import nn
 from equiconv.converting.draft import FIELDS, IMAGE, PLAIN, VECTOR, Cost, Step, Value
 from equiconv.converting.ordinary import copied
 from equiconv.converting.pooling import Pair, SymmetricMean, Windows
+from equiconv.converting.report import described
 from equiconv.converting.widths import Piece, Pieces, Widths, divide, tie
 from equiconv.groups import FieldType
 from equiconv.layers import GroupConv2d, GroupConvTranspose2d
 from equiconv.layers.convolution import Convolution
 
 Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
-Make = Callable[[FieldType, FieldType, int], Convolution]  # of the types, and the number of channel groups
 
 STRIDE = "means in the place of stride {}"
 LARGER = "5x5 pixels, since the group turns 3x3 ones off the grid"
@@ -30,7 +30,7 @@ class Kernel:
     stride: Pair
     padding: Pair | str
     dilation: Pair
-    why: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
     def enlarged(self, step: Step) -> "Kernel":
         """Return one of 5x5 pixels instead of 3x3 for groups that do not keep the grid."""
@@ -39,7 +39,31 @@ class Kernel:
         padding = self.padding
         if not isinstance(padding, str):
             padding = (padding[0] + self.dilation[0], padding[1] + self.dilation[1])
-        return Kernel((5, 5), self.stride, padding, self.dilation, (*self.why, LARGER))
+        return Kernel((5, 5), self.stride, padding, self.dilation, (*self.changes, LARGER))
+
+
+@dataclass(frozen=True)
+class Sliding:
+    """Say how a convolution is made, and what it costs.
+
+    Args:
+        make: makes it of the types of input and output, and the number of channel groups.
+        pixels: on which the kernel is placed.
+        taps: the pixels of the kernel.
+        changes: what it does not do as the original.
+        note: what else there is to say.
+    """
+
+    make: Callable[[FieldType, FieldType, int], Convolution]
+    pixels: int
+    taps: int
+    changes: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def notes(self) -> list[str]:
+        """All that there is to say."""
+        return [*([self.note] if self.note else []), *self.changes]
 
 
 def convolution(step: Step, module: nn.Conv2d, value: Value) -> Value:
@@ -51,7 +75,7 @@ def convolution(step: Step, module: nn.Conv2d, value: Value) -> Value:
     edge = (0, 0) if isinstance(kernel.padding, str) else _edge(kernel, kernel.padding)
     if averaged:
         why = STRIDE.format("x".join(map(str, stride)) if stride[0] != stride[1] else stride[0])
-        before = Kernel(before.size, (1, 1), before.padding, before.dilation, (*before.why, why))
+        before = Kernel(before.size, (1, 1), before.padding, before.dilation, (*before.changes, why))
     if averaged and value.kind != IMAGE:
         value = _mean(step, value, stride, edge)
     behind = averaged and value.kind == IMAGE
@@ -72,7 +96,8 @@ def convolution(step: Step, module: nn.Conv2d, value: Value) -> Value:
 
     plane = (step.shape[2], step.shape[3])
     full = _unstrided(value.plane, edge) if behind else plane
-    result = _weighted(step, module, value, make, pixels=math.prod(full), taps=math.prod(before.size), why=before.why)
+    sliding = Sliding(make, math.prod(full), math.prod(before.size), before.changes)
+    result = _weighted(step, module, value, sliding)
     result = Value(result.node, FIELDS, result.pieces, plane)
     return _mean(step, result, stride, (0, 0)) if behind else result
 
@@ -96,7 +121,7 @@ def transposed(step: Step, module: nn.ConvTranspose2d, value: Value) -> Value:
         )
 
     taps = math.prod(_pair(module.kernel_size))
-    result = _weighted(step, module, value, make, pixels=math.prod(value.plane), taps=taps)
+    result = _weighted(step, module, value, Sliding(make, math.prod(value.plane), taps))
     return Value(result.node, FIELDS, result.pieces, (step.shape[2], step.shape[3]))
 
 
@@ -139,21 +164,11 @@ def _whole_plane(step: Step, module: nn.Linear, value: Value) -> Value:
 
     rows, columns = value.plane
     note = f"of maps of {rows}x{columns} pixels: a convolution with kernels of that size"
-    result = _weighted(step, module, value, make, pixels=1, taps=rows * columns, note=note)
+    result = _weighted(step, module, value, Sliding(make, 1, rows * columns, note=note))
     return Value(result.node, FIELDS, result.pieces, (1, 1), flat=True)
 
 
-def _weighted(
-    step: Step,
-    module: Weighted,
-    value: Value,
-    make: Make,
-    *,
-    pixels: int,
-    taps: int,
-    why: tuple[str, ...] = (),
-    note: str = "",
-) -> Value:
+def _weighted(step: Step, module: Weighted, value: Value, sliding: Sliding) -> Value:
     """Add a convolution, and what it costs."""
     name, draft, group = str(step.node.target), step.draft, step.group
     if (known := _again(step, name, value)) is not None:
@@ -166,35 +181,39 @@ def _weighted(
         return draft.type_of(value, widths).n if depthwise else blocks
 
     def made(widths: Widths) -> nn.Module:
-        return make(draft.type_of(value, widths), widths(out) * group.regular, channel_groups(widths))
-
-    with step.named():
-        one = draft.type_of(value, Widths(1)).representation
-        coefficients = make(1 * one, 1 * group.regular, 1).weight.numel()  # between two fields
-    bias = module.bias is not None
+        return sliding.make(draft.type_of(value, widths), widths(out) * group.regular, channel_groups(widths))
 
     def pairs(widths: Widths) -> int:
         return widths(out) * draft.type_of(value, widths).n // channel_groups(widths)
 
-    draft.costs.append(
-        Cost(
-            lambda widths: pairs(widths) * coefficients + widths(out) * bias,
-            lambda widths: pairs(widths) * one.dim * group.regular.dim * taps * pixels,
-        )
-    )
+    _add_cost(step, value, out, sliding, pairs, module.bias is not None)
     node = step.module(
         name,
         made,
         value.node,
-        status="changed" if why else "converted",
+        status="changed" if sliding.changes else "converted",
         was=described(module),
-        why="; ".join(
-            [*(["lifts the image to the group"] if value.kind == IMAGE else []), *([note] if note else []), *why]
-        ),
+        why="; ".join([*(["lifts the image to the group"] if value.kind == IMAGE else []), *sliding.notes]),
         source=name,
     )
     draft.shared[name] = (value, out)
     return Value(node, FIELDS, out)
+
+
+def _add_cost(
+    step: Step, value: Value, out: Pieces, sliding: Sliding, pairs: Callable[[Widths], int], bias: bool
+) -> None:
+    """Add what a convolution costs, ``pairs`` being the number of kernels between two fields."""
+    with step.named():
+        one = step.draft.type_of(value, Widths(1)).representation
+        coefficients = sliding.make(1 * one, 1 * step.group.regular, 1).weight.numel()  # between two fields
+    products = one.dim * step.group.regular.dim * sliding.taps * sliding.pixels
+    step.draft.costs.append(
+        Cost(
+            lambda widths: pairs(widths) * coefficients + widths(out) * bias,
+            lambda widths: pairs(widths) * products,
+        )
+    )
 
 
 def _again(step: Step, name: str, value: Value) -> Value | None:
@@ -268,16 +287,3 @@ def _padding(module: nn.Conv2d) -> Pair | str:
 def _pair(value: Any) -> Pair:
     rows, columns = (value, value) if isinstance(value, int) else value
     return rows, columns
-
-
-def described(module: nn.Module) -> str:
-    """Return a module of the original in a few words."""
-    name = type(module).__name__
-    if isinstance(module, nn.Linear):
-        return f"{name} {module.in_features} -> {module.out_features}"
-    if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        return name
-    rows, columns = _pair(module.kernel_size)
-    stride = "" if module.stride == (1, 1) else f", stride {module.stride[0]}"
-    groups = "" if module.groups == 1 else f", groups {module.groups}"
-    return f"{name} {module.in_channels} -> {module.out_channels}, {rows}x{columns}{stride}{groups}"

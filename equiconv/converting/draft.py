@@ -184,9 +184,16 @@ class Step:
         return self.draft.unused(f"{self.owner}.{name}" if self.owner else name)
 
     def module(
-        self, name: str, make: Make, *inputs: fx.Node, status: str = "converted", was: str = "", why: str = "",
+        self,
+        name: str,
+        make: Make,
+        taken: fx.Node,
+        *,
+        status: str = "converted",
+        was: str = "",
+        why: str = "",
         source: str | None = None,
-    ) -> fx.Node:  # fmt: skip
+    ) -> fx.Node:
         """Add a module and a call of it; return the node of the call."""
 
         def named(widths: Widths) -> nn.Module:
@@ -194,7 +201,7 @@ class Step:
                 return make(widths)
 
         self.draft.plans.setdefault(name, Plan(named, status, was, why, source))
-        return self.draft.graph.call_module(name, inputs)
+        return self.draft.graph.call_module(name, (taken,))
 
     def function(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
         """Add a call of a function."""

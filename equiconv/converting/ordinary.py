@@ -31,7 +31,8 @@ def copied(step: Step, *values: Value) -> Value:
     kwargs = fx.node.map_arg(step.node.kwargs, moved)
     if step.node.op == "call_module":
         name = str(step.node.target)
-        node = step.module(name, clone(step), status="kept", was=_name(step), why="of invariants", source=name)
+        first = next(iter(nodes.values()))
+        node = step.module(name, clone(step), first, status="kept", was=_name(step), why="of invariants", source=name)
         node.args, node.kwargs = args, kwargs
     else:
         node = step.draft.graph.create_node(step.node.op, step.node.target, args, kwargs)

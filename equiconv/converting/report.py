@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from torch import nn
+
 from equiconv.groups import Group
+from equiconv.layers.convolution import Convolution
 
 __all__ = ["Report", "Row"]
 
@@ -80,3 +83,25 @@ def _note(row: Row) -> str:
 def _counted(what: str, counts: tuple[int, int]) -> str:
     before, after = counts
     return f"{what}: {before:,} -> {after:,} ({100 * (after - before) / max(before, 1):+.2f} %)"
+
+
+def described(module: nn.Module) -> str:
+    """Return a module in a few words: its class, and of convolutions the channels or fields and the kernel."""
+    name = type(module).__name__
+    if isinstance(module, nn.Linear):
+        return f"{name} {module.in_features} -> {module.out_features}"
+    if isinstance(module, Convolution):
+        window = module.window
+        place = _place(window.kernel, window.stride, module.channel_groups)
+        return f"{name} {module.in_type.n} -> {module.out_type.n}, {place}"
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        place = _place(module.kernel_size, module.stride, module.groups)
+        return f"{name} {module.in_channels} -> {module.out_channels}, {place}"
+    return name
+
+
+def _place(kernel: tuple[int, ...], stride: tuple[int, ...], blocks: int) -> str:
+    """Return how a kernel is placed: ``7x7, stride 2``."""
+    steps = str(stride[0]) if len(set(stride)) == 1 else "x".join(map(str, stride))
+    stepping = "" if steps == "1" else f", stride {steps}"
+    return "x".join(map(str, kernel)) + stepping + ("" if blocks == 1 else f", groups {blocks}")

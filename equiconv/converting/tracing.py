@@ -18,7 +18,8 @@ FUSED = {"BatchNormAct2d": ("drop", "act")}  # of timm: a stock class, and then 
 
 def is_single(module: nn.Module) -> bool:
     """Tell whether a module is taken as a whole: a stock one, or one that computes as a stock one does."""
-    stock = type(module).forward.__module__.startswith("torch.nn.") and not isinstance(module, nn.Sequential)
+    origin = type(module).forward.__module__ or ""  # code that is executed as a string has none
+    stock = origin.startswith("torch.nn.") and not isinstance(module, nn.Sequential)
     return stock or isinstance(module, FieldLayer) or type(module).__name__ in (*DROPPED_PATHS, *FUSED)
 
 

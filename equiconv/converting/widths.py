@@ -89,22 +89,21 @@ class Widths:
 
     Args:
         scale: the number of fields for a channel, before rounding; 1 keeps all channels.
-        ahead: pieces that are taken at another scale.
-        ahead_scale: that scale.
+        more: pieces that are rounded to one more.
     """
 
-    def __init__(self, scale: float, *, ahead: frozenset[Piece] = frozenset(), ahead_scale: float = 1.0) -> None:
-        self.scale, self.ahead, self.ahead_scale = scale, ahead, ahead_scale
+    def __init__(self, scale: float, more: frozenset[Piece] = frozenset()) -> None:
+        self.scale, self.more = scale, more
 
     def __call__(self, pieces: Iterable[Piece]) -> int:
         """Return the number of fields."""
         return sum(map(self._of, open_pieces(pieces)))
 
     def _of(self, piece: Piece) -> int:
-        scale = self.ahead_scale if piece in self.ahead else self.scale
-        if scale == 1 or piece.fixed or not piece.scaled or piece.size == 1:
+        if self.scale == 1 or piece.fixed or not piece.scaled or piece.size == 1:
             return piece.size
-        return piece.multiple * max(1, round(scale * piece.size / piece.multiple))
+        rounded = max(1, round(self.scale * piece.size / piece.multiple))
+        return piece.multiple * (rounded + (piece in self.more))
 
 
 Total = Callable[[Widths], int]
@@ -113,7 +112,8 @@ Total = Callable[[Widths], int]
 def best_widths(pieces: Iterable[Piece], total: Total, target: int) -> Widths:
     """Return the widths with which a total, growing with them, is as close as possible to the target.
 
-    All pieces have one scale. Those that would grow next, where the total passes the target, grow one after the other.
+    All pieces have one scale, the largest with which the total is below the target. What is then missing is filled by
+    rounding some of them to one more, first those that add most.
     """
     low, high = 0.0, 1.0
     for _ in range(10):
@@ -122,8 +122,16 @@ def best_widths(pieces: Iterable[Piece], total: Total, target: int) -> Widths:
     for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if total(Widths(middle)) < target else (low, middle)
-    before, after = Widths(low), Widths(high)
-    growing = [piece for piece in dict.fromkeys(open_pieces(pieces)) if before((piece,)) != after((piece,))]
-    steps = [frozenset(growing[:count]) for count in range(len(growing) + 1)]
-    tries = [Widths(1.0), *(Widths(low, ahead=step, ahead_scale=high) for step in steps)]
+    filled = _filled(list(dict.fromkeys(open_pieces(pieces))), total, target, low)
+    tries = [Widths(1.0), *filled, Widths(high)]
     return min(tries, key=lambda widths: abs(total(widths) - target))
+
+
+def _filled(pieces: list[Piece], total: Total, target: int, scale: float) -> list[Widths]:
+    """Return widths with as many pieces rounded to one more as fit, and those with another one."""
+    added = {piece: total(Widths(scale, frozenset([piece]))) for piece in pieces}
+    chosen: frozenset[Piece] = frozenset()
+    for piece in sorted(pieces, key=added.__getitem__, reverse=True):
+        if total(Widths(scale, chosen | {piece})) <= target:
+            chosen |= {piece}
+    return [Widths(scale, chosen), *(Widths(scale, chosen | {piece}) for piece in pieces if piece not in chosen)]
