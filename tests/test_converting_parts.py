@@ -116,6 +116,8 @@ REFUSED = {
     "read number": (lambda: Net(function=lambda x: x / x.size(1)), r"truediv in Net .*read from a size"),
     "read size": (lambda: Net(function=lambda x: F.interpolate(x, size=x.shape[2:])), r"size is .*read from a size"),
     "other arguments": (lambda: Net(SizedUp()), r"part.up \(ConvTranspose2d\)"),
+    "always dropped": (lambda: Net(function=lambda x: F.dropout(x, 0.2)), r"dropout in Net .*self\.training"),
+    "repeated": (lambda: Net(function=lambda x: F.relu(x.amax((2, 3), True).expand(-1, 8, 4, 4))), r"repeated over"),
     "plain image": (lambda: WithImage(), r"cat in WithImage .*different kinds"),
 }  # fmt: skip
 
@@ -198,11 +200,12 @@ class Shared(nn.Module):
         super().__init__()
         self.a, self.b = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(3, 8, 1)
         self.twice = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.norm = nn.BatchNorm2d(8)
         self.gate = LinearExcitation(16, 4)
         self.fc = nn.Linear(16, 3)
 
     def forward(self, x):
-        y = torch.cat([self.twice(self.a(x)), self.twice(self.b(x))], 1)
+        y = torch.cat([self.norm(self.twice(self.a(x))), self.twice(self.norm(self.b(x)))], 1)
         return self.fc(self.gate(F.relu(y)).mean([-1, -2]))
 
 
@@ -249,3 +252,18 @@ def test_even_kernels_keep_their_stride():
     new, report = convert(net, P4(), image_size=SIZE + 2)  # 9 pixels behind the first
     assert [row.name for row in report.changed] == ["2"]
     assert_equivariant(new, size=(SIZE + 2, SIZE + 2))
+
+
+def test_dropout_that_is_off_is_nothing():
+    new, report = convert(Net(function=lambda x: F.dropout(x, 0.5, False)), P4(), image_size=SIZE)
+    assert not any("dropout" in row.name for row in report.rows)
+    new, report = convert(Net(Dropped()), P4(), image_size=SIZE)
+    assert [row.became for row in report.rows if "dropout" in row.name] == ["FieldDropout"]
+    x = torch.randn(2, 3, SIZE, SIZE)
+    assert not torch.equal(new.train()(x), new(x))
+    assert torch.equal(new.eval()(x), new(x))
+
+
+class Dropped(nn.Module):
+    def forward(self, x):
+        return F.dropout(x, 0.5, self.training)

@@ -11,7 +11,7 @@ from equiconv.converting.draft import FIELDS, IMAGE, PLAIN, VECTOR, Cost, Step, 
 from equiconv.converting.ordinary import copied
 from equiconv.converting.pooling import Pair, SymmetricMean, Windows
 from equiconv.converting.report import described
-from equiconv.converting.widths import Piece, Pieces, Widths, divide, tie
+from equiconv.converting.widths import Piece, Pieces, Widths, divide
 from equiconv.groups import FieldType
 from equiconv.layers import GroupConv2d, GroupConvTranspose2d
 from equiconv.layers.convolution import Convolution
@@ -135,8 +135,8 @@ def linear(step: Step, module: nn.Linear, value: Value) -> Value:
     if value.kind == PLAIN:
         return copied(step, value)
     out, bias, name = (Piece(module.out_features, scaled=False),), module.bias is not None, str(step.node.target)
-    if (known := _again(step, name, value)) is not None:
-        return Value(known.node, VECTOR, known.pieces)
+    if (known := step.again(name, value)) is not None:
+        return Value(known, VECTOR, step.draft.shared[name][1])
     node = step.module(
         name,
         lambda widths: nn.Linear(widths(value.pieces), widths(out), bias=bias),
@@ -171,8 +171,8 @@ def _whole_plane(step: Step, module: nn.Linear, value: Value) -> Value:
 def _weighted(step: Step, module: Weighted, value: Value, sliding: Sliding) -> Value:
     """Add a convolution, and what it costs."""
     name, draft, group = str(step.node.target), step.draft, step.group
-    if (known := _again(step, name, value)) is not None:
-        return known
+    if (known := step.again(name, value)) is not None:
+        return Value(known, FIELDS, draft.shared[name][1])
     blocks = getattr(module, "groups", 1)
     depthwise = 1 < blocks == getattr(module, "in_channels", 0) == getattr(module, "out_channels", 0)
     out = _out_pieces(step, module, value, blocks, depthwise)
@@ -214,17 +214,6 @@ def _add_cost(
             lambda widths: pairs(widths) * products,
         )
     )
-
-
-def _again(step: Step, name: str, value: Value) -> Value | None:
-    """Return another call of a module that is called more than once, as its weights are shared; None on the first."""
-    if name not in step.draft.shared:
-        return None
-    first, out = step.draft.shared[name]
-    if first.kind != value.kind or (first.flat and first.plane != value.plane):
-        step.refuse("it is called more than once, on values of different kinds")
-    tie(first.pieces, value.pieces)
-    return Value(step.draft.graph.call_module(name, (value.node,)), FIELDS, out)
 
 
 def _out_pieces(step: Step, module: Weighted, value: Value, blocks: int, depthwise: bool) -> Pieces:

@@ -9,7 +9,7 @@ import torch
 from torch import fx, nn
 
 from equiconv.converting.pooling import Pair
-from equiconv.converting.widths import Pieces, Widths
+from equiconv.converting.widths import Pieces, Widths, tie
 from equiconv.errors import ConversionError, EquiconvError
 from equiconv.groups import FieldType, Group
 from equiconv.models.blocks import invariants
@@ -145,7 +145,7 @@ class Step:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape that the original returns for two images."""
+        """The shape that the original returns for many images."""
         return tuple(self.node.meta["value"].shape)
 
     @property
@@ -203,6 +203,16 @@ class Step:
         self.draft.plans.setdefault(name, Plan(named, status, was, why, source))
         return self.draft.graph.call_module(name, (taken,))
 
+    def again(self, name: str, value: Value) -> fx.Node | None:
+        """Add another call of a module with weights; None if it is the first."""
+        if name not in self.draft.shared:
+            return None
+        first = self.draft.shared[name][0]
+        if first.kind != value.kind or (first.flat and first.plane != value.plane):
+            self.refuse("it is called more than once, on values of different kinds")
+        tie(first.pieces, value.pieces)
+        return self.draft.graph.call_module(name, (value.node,))
+
     def function(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
         """Add a call of a function."""
         return self.draft.graph.call_function(function, args, kwargs)
@@ -257,6 +267,13 @@ class Step:
         nodes: list[fx.Node] = []
         fx.node.map_arg(argument, nodes.append)
         return any(isinstance(self.draft.values[node], Constant) for node in nodes)
+
+    def check_planes(self) -> None:
+        """Refuse maps that the original has repeated over the plane, which only sums and products do here."""
+        for node in self.node.all_input_nodes:
+            value = self.draft.values[node]
+            if isinstance(value, Value) and value.is_map and tuple(node.meta["value"].shape[2:]) != value.plane:
+                self.refuse("it takes one pixel that was repeated over the plane; convert knows that in + and * only")
 
     def keep_input(self) -> None:
         """Refuse to change in place what is used afterwards."""

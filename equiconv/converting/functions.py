@@ -57,6 +57,7 @@ def function(step: Step) -> Any:
         step.keep_input()
     if binary:
         return _combined(step, binary)
+    step.check_planes()
     if plain in POINTWISE:
         return _pointwise(step)
     rule = RULES.get(plain)
@@ -188,8 +189,13 @@ def _adaptive(step: Step) -> Value:
     return adaptive_pool(step, given["output_size"], ADAPTIVE[function_name(step.node)], given["input"])
 
 
-def _dropout(step: Step) -> Value:
+def _dropout(step: Step) -> Any:
     given = step.arguments("input", "p", "training", "inplace", p=0.5, inplace=False)
+    flags = step.node.meta["training"]
+    if flags == (False, False):
+        return given["input"]
+    if flags != (True, False):
+        step.refuse("it drops in evaluation too; say training=self.training")
     return dropout(
         step,
         given["p"],

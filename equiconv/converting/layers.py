@@ -29,7 +29,10 @@ def place(step: Step, name: str, make: Make, value: Value, *, why: str = "", sta
 def weighted(step: Step, module: nn.Module, make: Make, value: Value, *, parameters: int, why: str = "") -> Value:
     """Add a norm or an activation with parameters, so many for each field."""
     name, pieces = str(step.node.target), value.pieces
+    if (known := step.again(name, value)) is not None:
+        return like(value, known)
     node = step.module(name, make, value.node, was=type(module).__name__, why=why, source=name)
+    step.draft.shared[name] = (value, pieces)
     step.draft.costs.append(Cost(lambda widths: parameters * widths(pieces)))
     return Value(node, value.kind, pieces, value.plane, value.flat)
 

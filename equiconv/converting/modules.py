@@ -88,6 +88,7 @@ def module(step: Step) -> Value:
     value, alone = values[0], len(step.node.args) == 1 and not step.node.kwargs
     if name in step.options.left and alone:
         return left(step, value)
+    step.check_planes()
     _check_bare(step, called)
     if type(called).__name__ in DROPPED_PATHS:
         return _dropped_path(step, called, value)

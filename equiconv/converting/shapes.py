@@ -14,7 +14,7 @@ from equiconv.converting.widths import Piece, cut, size_of
 
 
 def source_shape(step: Step) -> tuple[int, ...]:
-    """Return the shape that the original takes for two images."""
+    """Return the shape that the original takes for many images."""
     node = step.node.args[0] if step.node.args else step.node.kwargs["input"]
     return tuple(node.meta["value"].shape) if isinstance(node, fx.Node) else ()
 
@@ -85,7 +85,8 @@ def joined(step: Step, values: Sequence[Any], dim: int) -> Value:
 
 def separated(step: Step, value: Value, dim: int) -> list[Value]:
     """Convert splitting of channels into the runs that the original makes."""
-    if value.kind not in (FIELDS, INVARIANTS, VECTOR) or value.flat or (dim % 4 != 1 and value.kind != VECTOR):
+    channels = (1, -1) if value.kind == VECTOR else (1, -3)
+    if value.kind in (IMAGE, PLAIN) or value.flat or dim not in channels:
         step.refuse("it splits something else than the channels of maps")
     runs = cut(value.pieces, [part.shape[1] for part in step.node.meta["value"]])
     node = step.function(torch.split, value.node, [0] * len(runs), 1)

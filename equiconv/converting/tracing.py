@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from equiconv.errors import ConversionError
 from equiconv.layers.layer import FieldLayer
 
-DROPOUTS = {F.dropout, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout}
+DROPOUTS = {F.dropout, F.dropout2d}
+MANY = 1009  # images: a number that is no other size, so that shapes tell what becomes of the images
 DROPPED_PATHS = ("DropPath", "StochasticDepth")  # of timm and torchvision: they drop whole samples
 FUSED = {"BatchNormAct2d": ("drop", "act")}  # of timm: a stock class, and then the modules of these names
 
@@ -43,7 +44,7 @@ class _Flow(fx.Interpreter):
 
 
 def trace(model: nn.Module, image_size: tuple[int, int], left: Collection[str]) -> tuple[nn.Module, fx.Graph]:
-    """Return a twin of the network on the meta device, and its graph with the value of each node for two images.
+    """Return a twin of the network on the meta device, and its graph with the value of each node for many images.
 
     Args:
         model: the network; it is not changed.
@@ -61,8 +62,16 @@ def trace(model: nn.Module, image_size: tuple[int, int], left: Collection[str]) 
             f"the forward of {type(model).__name__} does different things in training and in evaluation (but for "
             "dropout): convert a network that does not ask for self.training, such as one without auxiliary heads"
         )
+    for node, other in zip(*(graph.nodes for graph in graphs), strict=True):
+        if node.target in DROPOUTS:
+            other.meta["training"] = (_flag(node), _flag(other))
     _run(twin, graphs[1], image_size)
     return twin, graphs[1]
+
+
+def _flag(node: fx.Node) -> object:
+    """Return whether a call of dropout is told to drop."""
+    return node.kwargs.get("training", node.args[2] if len(node.args) > 2 else True)
 
 
 def _traced(twin: nn.Module, left: Collection[str]) -> fx.Graph:
@@ -102,7 +111,7 @@ def _shown(graph: fx.Graph) -> list[tuple[object, ...]]:
 
 
 def in_channels(twin: nn.Module, graph: fx.Graph) -> int:
-    """Return the channels of the images: what the first convolution or linear layer takes."""
+    """Return the channels of the images: what the first convolution takes."""
     modules = [twin.get_submodule(node.target) for node in graph.nodes if node.op == "call_module"]
     for module in modules:
         if isinstance(module, nn.Conv2d):
@@ -115,7 +124,7 @@ def _run(twin: nn.Module, graph: fx.Graph, image_size: tuple[int, int]) -> None:
     shape = (in_channels(twin, graph), *image_size)
     try:
         with torch.no_grad():
-            _Flow(twin, graph=graph).run(torch.empty(2, *shape, device="meta", dtype=dtype))
+            _Flow(twin, graph=graph).run(torch.empty(MANY, *shape, device="meta", dtype=dtype))
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConversionError(
