@@ -100,7 +100,8 @@ class Widths:
         return sum(map(self._of, open_pieces(pieces)))
 
     def _of(self, piece: Piece) -> int:
-        if self.scale == 1 or piece.fixed or not piece.scaled or piece.size == 1:
+        single = piece.size == piece.multiple == 1  # which is repeated for others in sums and products
+        if self.scale == 1 or piece.fixed or not piece.scaled or single:
             return piece.size
         rounded = max(1, round(self.scale * piece.size / piece.multiple))
         return piece.multiple * (rounded + (piece in self.more))
