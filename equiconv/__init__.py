@@ -1,5 +1,6 @@
 """Convolutions that are equivariant to rotations, reflections, hue shifts, and products of them."""
 
+from equiconv.converting import convert
 from equiconv.errors import EquiconvError
 from equiconv.groups import (
     O2,
@@ -39,6 +40,7 @@ __all__ = [
     "Representation",
     "SpatialPool",
     "Trivial",
+    "convert",
     "load",
     "save",
 ]

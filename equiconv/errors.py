@@ -1,6 +1,14 @@
 """The errors that equiconv raises when it is used wrongly."""
 
-__all__ = ["EquiconvError", "ExactnessError", "FieldTypeError", "GroupError", "SavingError", "ShapeError"]
+__all__ = [
+    "ConversionError",
+    "EquiconvError",
+    "ExactnessError",
+    "FieldTypeError",
+    "GroupError",
+    "SavingError",
+    "ShapeError",
+]
 
 
 class EquiconvError(ValueError):
@@ -25,3 +33,7 @@ class ExactnessError(EquiconvError):
 
 class SavingError(EquiconvError):
     """Report a module that no file can hold, or a file that is broken, too new, or of something else."""
+
+
+class ConversionError(EquiconvError):
+    """Report a part of an ordinary network that has no equivariant counterpart."""

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import equiconv
-
 from support.cases import Case
 from support.compare import close, gradients, needs_parameters, step
 
