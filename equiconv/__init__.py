@@ -18,6 +18,7 @@ from equiconv.groups import (
 )
 from equiconv.layers import ColorSpace, FieldBatchNorm, FieldDropout, GroupConv2d, GroupPool, Pointwise, SpatialPool
 from equiconv.saving import load, save
+from equiconv.version import __version__ as __version__
 
 __all__ = [
     "O2",
@@ -44,5 +45,3 @@ __all__ = [
     "load",
     "save",
 ]
-
-__version__ = "0.1.0"

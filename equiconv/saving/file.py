@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from equiconv.errors import EquiconvError, SavingError
+from equiconv.version import __version__
 
 __all__ = ["load", "save"]
 
@@ -90,7 +91,6 @@ def load(
 
 def described(module: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the description of a module with the versions that made it, and its weights."""
-    from equiconv import __version__
     from equiconv.saving.rebuilding import describe
 
     config, tensors = describe(module)
