@@ -1,6 +1,7 @@
 """Convolutions that are equivariant to rotations, reflections, hue shifts, and products of them."""
 
 from equiconv.errors import EquiconvError
+from equiconv.exporting import export
 from equiconv.groups import (
     O2,
     P4,
@@ -38,6 +39,7 @@ __all__ = [
     "Representation",
     "SpatialPool",
     "Trivial",
+    "export",
 ]
 
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
 """The errors that equiconv raises when it is used wrongly."""
 
-__all__ = ["EquiconvError", "ExactnessError", "FieldTypeError", "GroupError", "ShapeError"]
+__all__ = ["EquiconvError", "ExactnessError", "ExportError", "FieldTypeError", "GroupError", "ShapeError"]
 
 
 class EquiconvError(ValueError):
@@ -21,3 +21,7 @@ class ShapeError(EquiconvError):
 
 class ExactnessError(EquiconvError):
     """Report a setting for which equivariance would silently be lost."""
+
+
+class ExportError(EquiconvError):
+    """Report a module that cannot be written as a plain PyTorch module."""
