@@ -1,5 +1,6 @@
 """Fold what scales and shifts the channels of a convolution into its kernel and bias."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,12 +93,22 @@ def _follows(traced: Traced, node: fx.Node, source: fx.Node, chain: Chain) -> bo
     if chain.plane and not all_alike(after[-chain.plane :], before[-chain.plane :]):
         return False
     if is_view(node):
-        return node.args[0] is source
+        return node.args[0] is source and _are_channels(_channels(node, chain), chain)
     if not all_alike(after, shape(source) or ()):
         return False
     if is_folded_norm(node):
         return node.args[0] is source and all(_is_constant(traced, arguments(node)[name]) for name in STATISTICS)
     return _is_arithmetic(traced, node, source, chain.plane)
+
+
+def _channels(node: fx.Node, chain: Chain) -> tuple[Any, ...]:
+    """Return the sizes between the batch and the plane."""
+    sizes = shape(node) or ()
+    return sizes[1 : len(sizes) - chain.plane]
+
+
+def _are_channels(sizes: tuple[Any, ...], chain: Chain) -> bool:
+    return all(isinstance(size, int) for size in sizes) and math.prod(sizes) == chain.channels
 
 
 def _is_arithmetic(traced: Traced, node: fx.Node, source: fx.Node, plane: int) -> bool:
@@ -168,7 +179,7 @@ def _through(traced: Traced, chain: Chain, value: float) -> Tensor:
 
     for link in chain.links:
         if is_view(link):
-            sizes = (shape(link) or ())[1 : len(shape(link) or ()) - chain.plane]
+            sizes = _channels(link, chain)
             results[link] = results[link.args[0]].reshape(1, *sizes, *[1] * chain.plane)  # type: ignore[index]
         else:
             results[link] = call(link, known)
