@@ -15,6 +15,7 @@ from benchmarks.speed import (
     Case,
     Setting,
     builds_markdown,
+    exported_markdown,
     implicit_markdown,
     layers_markdown,
     networks_markdown,
@@ -38,6 +39,7 @@ TABLES = {
     "networks": networks_markdown,
     "builds": builds_markdown,
     "implicit": implicit_markdown,
+    "export": exported_markdown,
 }
 SWEPT = {"sweep_order.svg", "sweep_fields.svg", "sweep_size.svg"}
 WRITTEN = {f"{name}.{kind}" for name in TABLES for kind in ("json", "md")} | SWEPT

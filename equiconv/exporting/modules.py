@@ -60,7 +60,7 @@ def _modules(traced: Traced) -> Sequence[_Part]:
         kind = KINDS.get(operator_name(node))
         if kind is None:
             continue
-        key = f"{node.target} {node.args[1:]} {node.kwargs}"
+        key = f"{node.target} {fx.map_arg((node.args[1:], node.kwargs), lambda source: str(source.target))}"
         if key not in parts or kind in ("norm", "dropout"):
             module = _module(traced, node, kind)
             if module is None:

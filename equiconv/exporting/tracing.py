@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 from equiconv.errors import ExportError
 from equiconv.execution import Plan
 from equiconv.exporting.inlining import Inliner
-from equiconv.exporting.traced import PATH, VALUE, Traced
+from equiconv.exporting.traced import PATH, VALUE, Traced, alike
 
 IMAGE = 4  # the dimensions that a tensor has at least, if the last two are rows and columns
 
@@ -23,10 +23,7 @@ def trace(module: nn.Module, args: tuple[Tensor, ...]) -> Traced:
     Raises:
         ExportError: if the module cannot be traced.
     """
-    try:
-        bound = inspect.signature(module.forward).bind(*args).arguments
-    except TypeError as error:
-        raise ExportError(f"the example does not fit the arguments of forward: {error}") from error
+    bound = inspect.signature(module.forward).bind(*args).arguments
     try:
         return _traced(module, args, bound, free=True)
     except Exception:  # what PyTorch raises where sizes do not stay open has no class in common
@@ -37,8 +34,7 @@ def _traced(module: nn.Module, args: tuple[Tensor, ...], bound: Mapping[str, Any
     program = _program(module, args, pytree.tree_map(lambda x: _open_sizes(x, free), dict(bound)))
     traced = Traced(module, fx.Graph())
     inputs = _inputs(traced, program)
-    open_batch = [isinstance(node.meta[VALUE].shape[0], torch.SymInt) for node in inputs]
-    if not all(open_batch):
+    if any(alike(node.meta[VALUE].shape[0], len(x)) for node, x in zip(inputs, args, strict=True)):
         raise ExportError(
             "the number of images in a batch is built into the module, or its inputs are not batches of the same size; "
             "write forward so that it takes any number of images"

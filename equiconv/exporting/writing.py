@@ -1,5 +1,6 @@
 """Make a plain module of a traced one, and compare it with what it came from."""
 
+import inspect
 from typing import Any
 
 import torch
@@ -45,11 +46,11 @@ def write(module: nn.Module, args: tuple[Tensor, ...], *, trainable: bool) -> fx
     return fx.GraphModule(root, graph, class_name=type(module).__name__).eval()
 
 
-def arguments_of(example: Example) -> tuple[Tensor, ...]:
+def arguments_of(module: nn.Module, example: Example) -> tuple[Tensor, ...]:
     """Return the arguments of an example, with two images at least: a single one would not stay open.
 
     Raises:
-        ExportError: if they are no batches.
+        ExportError: if they are no batches, or the module does not take them.
     """
     args = example if isinstance(example, tuple) else (example,)
     if not args or not all(isinstance(x, Tensor) and x.dim() and len(x) for x in args):
@@ -57,6 +58,12 @@ def arguments_of(example: Example) -> tuple[Tensor, ...]:
             f"the example is a batch of images, or the tuple of all arguments of forward, each a batch; got "
             f"{[tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__ for x in args]}"
         )
+    if not isinstance(module, nn.Module):
+        raise ExportError(f"what is exported is a torch.nn.Module; got {type(module).__name__}")
+    try:
+        inspect.signature(module.forward).bind(*args)
+    except TypeError as error:
+        raise ExportError(f"the example does not fit the arguments of forward: {error}") from error
     args = tuple(x.detach() for x in args)
     return tuple(torch.cat([x, x]) for x in args) if any(len(x) == 1 for x in args) else args
 

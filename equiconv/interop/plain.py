@@ -48,7 +48,7 @@ def to_torch(module: nn.Module, example: Example, *, freeze: bool = False) -> fx
         >>> type(plain.get_submodule("features.1"))
         <class 'torch.nn.modules.batchnorm.BatchNorm3d'>
     """
-    args = arguments_of(example)
+    args = arguments_of(module, example)
     with torch.inference_mode(False), torch.no_grad():
         own, frozen = _prepared(copied(module), freeze)
         name = type(module).__name__
