@@ -27,9 +27,9 @@ def to_torch(module: nn.Module, example: Example, *, freeze: bool = False) -> fx
     Args:
         module: any module, in training or evaluation; it stays as it is.
         example: a batch of images, or the tuple of all arguments of ``forward``, each a batch.
-        freeze: what happens to a ``FieldBatchNorm`` that no batch norm of PyTorch equals, such as one of irreps, which
-            divides by a root mean square without subtracting a mean. If True, it keeps its running statistics as they
-            are, and becomes a learned scale and shift; if False, the network is refused.
+        freeze: what happens to a ``FieldBatchNorm`` that no batch norm of PyTorch equals, because a summand of its
+            fields has no mean, as irreps but the trivial one, or several with one variance. If True, it keeps its
+            running statistics as they are, and becomes a learned scale and shift; if False, the network is refused.
 
     Returns:
         A ``torch.fx.GraphModule`` in the mode of the module. It takes any number of images, and images of other sizes
@@ -68,13 +68,14 @@ def _prepared(module: nn.Module, freeze: bool) -> tuple[nn.Module, bool]:
         if isinstance(layer, Convolution):
             layer.execution = "dense"
         elif isinstance(layer, FieldDropout):
-            plain[layer] = _in_fields(layer.in_type, nn.Dropout3d(layer.p))
+            flat = _is_of_channels(layer.in_type)
+            plain[layer] = nn.Dropout2d(layer.p) if flat else _in_fields(layer.in_type, nn.Dropout3d(layer.p))
         elif isinstance(layer, FieldBatchNorm):
             norm = _norm(layer)
             if norm is None and not freeze:
                 raise ExportError(
-                    f"{name or 'the module'}, {layer!r}, has no counterpart in PyTorch that trains: it divides by the "
-                    "root mean square of fields that have no mean; freeze=True keeps its running statistics for good"
+                    f"{name or 'the module'}, {layer!r}, has no counterpart in PyTorch that trains: a summand of its "
+                    "fields has no mean, or several; freeze=True keeps its running statistics for good"
                 )
             plain |= {} if norm is None else {layer: norm}
             frozen |= norm is None
@@ -104,10 +105,15 @@ def _in_fields(in_type: FieldType, module: nn.Module) -> nn.Module:
     return _InFields(in_type, module, sizes=(in_type.fiber,)) if in_type.flat else module
 
 
+def _is_of_channels(in_type: FieldType) -> bool:
+    """Tell whether every field is a channel of a flat tensor."""
+    return in_type.flat and in_type.fiber == 1
+
+
 def _norm(layer: FieldBatchNorm) -> nn.Module | None:
     """Return the same of PyTorch's batch norms, one for each summand; None if one of them has no counterpart."""
     blocks, start = [], 0
-    flat = layer.in_type.flat and layer.in_type.fiber == 1
+    flat = _is_of_channels(layer.in_type)
     for summand, size in enumerate(layer.sizes):
         row = _mean_row(layer, start, start + size)
         if row is None:
