@@ -212,6 +212,28 @@ def test_sizes_stay_open_where_the_network_takes_them():
             plain(other)
 
 
+def test_a_group_that_leaves_the_plane_alone_asks_for_no_sizes():
+    net = ResNet(HueShift(3), RESIDUAL, (2, 2, 3, 4)).eval()
+    plain = export(net, torch.randn(2, 3, 16, 16))
+    for size in (17, 18, 20):
+        x = torch.randn(2, 3, size, size)
+        assert relative(plain(x), net(x)) < 1e-6
+
+
+def test_precisions_formats_and_names():
+    net = nn.Sequential(GroupConv2d(P4().image, 2 * P4().regular, 3), FieldBatchNorm(2 * P4().regular)).eval()
+    x = torch.randn(2, 3, 8, 8).to(memory_format=torch.channels_last)
+    plain = export(net, x)
+    assert plain.get_submodule("0")(x.contiguous()).is_contiguous()
+    assert relative(plain(x), net(x)) < 1e-5
+    half = export(copy.deepcopy(net).bfloat16(), x.bfloat16())
+    assert half(x.bfloat16()).dtype == torch.bfloat16
+    assert relative(half(x.bfloat16()).float(), net(x)) < 0.05
+    named = nn.Sequential()
+    named.add_module("check_sizes", copy.deepcopy(net[0]))
+    assert relative(export(named, x)(x), net[0](x)) < 1e-6
+
+
 def test_as_a_module_of_pytorch():
     net = seen(CNN(HueShift(3) * P4(), 4, kernel_sizes=(3, 3, 3)), 3, 14, 14)
     plain, x = export(net, torch.randn(2, 3, 14, 14)), torch.randn(3, 3, 14, 14)

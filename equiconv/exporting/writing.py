@@ -41,8 +41,7 @@ def write(module: nn.Module, args: tuple[Tensor, ...], *, trainable: bool) -> fx
     root = build(traced)
     graph = write_calls(traced)
     if checks is not None:
-        root.add_module(CHECK, checks)
-        _call_checks(graph)
+        _call_checks(root, graph, checks)
     return fx.GraphModule(root, graph, class_name=type(module).__name__).eval()
 
 
@@ -64,7 +63,7 @@ def arguments_of(module: nn.Module, example: Example) -> tuple[Tensor, ...]:
         inspect.signature(module.forward).bind(*args)
     except TypeError as error:
         raise ExportError(f"the example does not fit the arguments of forward: {error}") from error
-    args = tuple(x.detach() for x in args)
+    args = tuple(x.detach().contiguous() for x in args)  # what is in channels_last would always be brought there
     return tuple(torch.cat([x, x]) for x in args) if any(len(x) == 1 for x in args) else args
 
 
@@ -90,17 +89,21 @@ def _demand(condition: Any, text: str) -> None:
         torch._assert(condition, f"this network was exported for inputs with {text}")
 
 
-def _call_checks(graph: fx.Graph) -> None:
+def _call_checks(root: nn.Module, graph: fx.Graph, checks: nn.Module) -> None:
+    name = CHECK
+    while hasattr(root, name):
+        name += "_"
+    root.add_module(name, checks)
     inputs = [node for node in graph.nodes if node.op == "placeholder"]
     with graph.inserting_after(inputs[-1]):
-        graph.call_module(CHECK, tuple(inputs))
+        graph.call_module(name, tuple(inputs))
 
 
-def compare(expected: Any, got: Any, name: str) -> None:
-    """Raise ExportError unless two outputs agree within what rounding explains."""
+def compare(expected: Any, got: Any, name: str, reason: str = "please report this") -> None:
+    """Raise ExportError, with a reason, unless two outputs agree within what rounding explains."""
     for first, second in zip(pytree.tree_leaves(expected), pytree.tree_leaves(got), strict=True):
         if not (_agree(first, second) if isinstance(first, Tensor) else first == second):
-            raise ExportError(f"{name}: what was written computes something else than the module; please report this")
+            raise ExportError(f"{name}: what was written computes something else than the module; {reason}")
 
 
 def _agree(first: Tensor, second: Tensor) -> bool:
