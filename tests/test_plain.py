@@ -82,6 +82,25 @@ def test_a_hybrid_residual_network_goes_on_training():
     assert set(other.state_dict()) == set(net.state_dict())
 
 
+class Twice(nn.Module):
+    """Normalizes twice by the same batch norm."""
+
+    def __init__(self):
+        super().__init__()
+        fields = 2 * GROUP.regular
+        self.conv, self.norm = GroupConv2d(fields, fields, 3, padding=1), FieldBatchNorm(fields)
+
+    def forward(self, x):
+        return self.norm(torch.relu(self.norm(self.conv(x))))
+
+
+def test_layers_that_are_called_twice_stay_one():
+    free = check_training(Twice().double(), torch.randn(2, 2, 4, 5, 5, dtype=torch.float64), 1e-11)
+    assert {name for name, _ in free.named_parameters()} == {
+        f"{a}.{b}" for a in ("conv", "norm") for b in ("weight", "bias")
+    }
+
+
 def test_dropouts_drop_whole_fields():
     group = P4()
     net = nn.Sequential(GroupConv2d(group.image, 200 * group.trivial, 1), FieldDropout(200 * group.trivial, 0.25))

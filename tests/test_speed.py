@@ -219,6 +219,12 @@ def test_ratios_of_sweeps_and_networks():
     assert auto.endswith("| 640 (2.00 x) | 1,280 (2.00 x) |")
 
 
+def test_ratios_of_exported_networks():
+    times = {"ordinary network": 20, "ordinary, exported": 16, "equivariant": 25, "exported": 10}
+    row = {"name": "net", "input": [32, 3, 28, 28], "milliseconds": times | {"exported, channels_last": 5}}
+    assert exported_markdown([row]).endswith("| net | 32x 28x28 | 20.0 ms | 1.25 x | 0.80 x | 2.00 x | 4.00 x |\n")
+
+
 @pytest.mark.parametrize("network", SECTIONS["networks"].items(quick=True), ids=lambda network: network.name)
 def test_the_ordinary_network_has_the_expanded_shape(network):
     shapes = []

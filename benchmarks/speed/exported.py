@@ -48,7 +48,7 @@ class ExportedNetworks(Section):
 
     def items(self, quick: bool) -> Sequence[Network]:
         """Return the networks."""
-        return [EXPORTED[0].tiny(), EXPORTED[3].tiny()] if quick else EXPORTED
+        return [EXPORTED[3].tiny()] if quick else EXPORTED
 
     def measure(self, item: Network, setting: Setting) -> Row:
         """Return the times of one network, by what computes it."""

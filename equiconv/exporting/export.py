@@ -8,6 +8,7 @@ from torch import fx, nn
 from equiconv.errors import ExportError
 from equiconv.exporting.writing import Example, arguments_of, compare, write
 from equiconv.layers.convolution import Convolution
+from equiconv.layers.layer import full_precision
 
 __all__ = ["export"]
 
@@ -41,7 +42,7 @@ def export(module: nn.Module, example: Example) -> fx.GraphModule:
         Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1))
     """
     args = arguments_of(module, example)
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad(), full_precision(args[0]):
         own = copied(module).eval()
         expected = settled(own, args)
         written = write(own, args, trainable=False)

@@ -54,18 +54,18 @@ def build(traced: Traced) -> nn.Module:
 
 
 def _modules(traced: Traced) -> Sequence[_Part]:
-    """Turn calls into calls of modules; calls of the same weights in the same way share one."""
+    """Turn calls into calls of modules; calls with the same weights share one."""
     parts: dict[str, _Part] = {}
     for node in list(traced.graph.nodes):
         kind = KINDS.get(operator_name(node))
         if kind is None:
             continue
         key = f"{node.target} {fx.map_arg((node.args[1:], node.kwargs), lambda source: str(source.target))}"
-        if key not in parts or kind in ("norm", "dropout"):
+        key = node.name if kind == "dropout" else key
+        if key not in parts:
             module = _module(traced, node, kind)
             if module is None:
                 continue
-            key = key if kind in ("conv", "linear") else node.name
             parts[key] = _Part(node.meta[PATH], kind, module)
         parts[key].nodes.append(node)
         node.op, node.args, node.kwargs = "call_module", (node.args[0],), {}

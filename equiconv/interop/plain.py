@@ -12,6 +12,7 @@ from equiconv.exporting.writing import Example, arguments_of, compare, write
 from equiconv.groups import FieldType
 from equiconv.layers import FieldBatchNorm, FieldDropout
 from equiconv.layers.convolution import Convolution
+from equiconv.layers.layer import full_precision
 
 __all__ = ["to_torch"]
 
@@ -50,7 +51,7 @@ def to_torch(module: nn.Module, example: Example, *, freeze: bool = False) -> fx
         <class 'torch.nn.modules.batchnorm.BatchNorm3d'>
     """
     args = arguments_of(module, example)
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad(), full_precision(args[0]):
         own, frozen = _prepared(copied(module), freeze)
         name = type(module).__name__
         compare(copied(module).eval()(*args), own.eval()(*args), name)
