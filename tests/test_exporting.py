@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from samples import CONVOLUTIONS, LAYERS, SHAPES
 from torch import nn
 from torch.nn import functional as F
 
@@ -20,8 +19,6 @@ from equiconv.groups import P4, P4M, SO2, HueShift, Trivial
 from equiconv.layers import FieldBatchNorm, GroupConv2d, GroupPool, SpatialPool
 from equiconv.models import CNN, RESNET18, ResNet, WideResNet, create
 
-GROUP = HueShift(4) * P4()
-MODULES = CONVOLUTIONS | LAYERS
 NORMS = nn.modules.batchnorm._BatchNorm
 
 
@@ -39,22 +36,6 @@ def seen(module, *shape):
 
 def norms(module):
     return [part for part in module.modules() if isinstance(part, NORMS)]
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_every_layer(name):
-    module = MODULES[name](GROUP).double().eval()
-    sizes = SHAPES.get(name, (8, 7))
-    x = torch.randn(2, *module.in_type.shape, *sizes, dtype=torch.float64)
-    if norms(module):
-        seen(module, *x.shape[1:])
-    plain = export(module, x)
-    for batch in (1, 3):
-        y = torch.randn(batch, *x.shape[1:], dtype=torch.float64)
-        assert relative(plain(y), module(y)) < 1e-12
-    assert b"equiconv" not in pickle.dumps(plain)
-    if name in CONVOLUTIONS and name != "fourier":
-        assert any(isinstance(part, nn.Conv2d | nn.ConvTranspose2d) for part in plain.modules())
 
 
 RESIDUAL = replace(RESNET18, stem="small", blocks=(1, 1, 1, 1))
