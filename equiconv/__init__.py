@@ -2,6 +2,7 @@
 
 from equiconv.converting import convert
 from equiconv.errors import EquiconvError
+from equiconv.exporting import export
 from equiconv.groups import (
     O2,
     P4,
@@ -42,6 +43,7 @@ __all__ = [
     "SpatialPool",
     "Trivial",
     "convert",
+    "export",
     "load",
     "save",
 ]

@@ -4,6 +4,7 @@ __all__ = [
     "ConversionError",
     "EquiconvError",
     "ExactnessError",
+    "ExportError",
     "FieldTypeError",
     "GroupError",
     "SavingError",
@@ -37,3 +38,7 @@ class SavingError(EquiconvError):
 
 class ConversionError(EquiconvError):
     """Report a part of an ordinary network that has no equivariant counterpart."""
+
+
+class ExportError(EquiconvError):
+    """Report a module that cannot be written as a plain PyTorch module."""

@@ -2,6 +2,7 @@
 
 from equiconv.interop.ceconv import CEConv2d, GroupCosetAvgPool, GroupCosetMaxPool, from_ceconv
 from equiconv.interop.checkpoints import read_checkpoint
+from equiconv.interop.plain import to_torch
 from equiconv.interop.sepgroupy import (
     P4ConvP4,
     P4ConvZ2,
@@ -37,4 +38,5 @@ __all__ = [
     "gcP4MConvP4M",
     "gcP4MConvZ2",
     "read_checkpoint",
+    "to_torch",
 ]
