@@ -1,0 +1,214 @@
+"""The convolutions of e2cnn as ours: their coefficients by least squares."""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+from torch import nn
+
+from equiconv.bases import Derivatives, Harmonics, Pixels, SpatialBasis
+from equiconv.errors import EquiconvError
+from equiconv.groups.laws import Floats
+from equiconv.interop.e2cnn.fields import Fields
+from equiconv.kernels import KernelPipeline
+from equiconv.layers import GroupConv2d, GroupConvTranspose2d
+
+FIT = 1e-5  # the part of a kernel that may be missed
+CHUNK = 64
+
+Layer = GroupConv2d | GroupConvTranspose2d
+
+
+def convolution(module: Any) -> nn.Module:
+    """Convert an ``R2Conv``."""
+    return _fitted(module, _bases(module), _plain)
+
+
+def transposed(module: Any) -> nn.Module:
+    """Convert an ``R2ConvTransposed``."""
+    return _fitted(module, _bases(module), _transposed)
+
+
+def differential(module: Any) -> nn.Module:
+    """Convert an ``R2Diffop``."""
+    return _fitted(module, _stencils(module), _plain)
+
+
+def _plain(module: Any, basis: SpatialBasis) -> Layer:
+    return GroupConv2d(
+        Fields(module.in_type).type,
+        Fields(module.out_type).type,
+        module.kernel_size,
+        stride=module.stride,
+        padding=module.padding,
+        dilation=module.dilation,
+        padding_mode=module.padding_mode,
+        bias=module.bias is not None,
+        channel_groups=module.groups,
+        basis=basis,
+        exact=False,
+    )
+
+
+def _transposed(module: Any, basis: SpatialBasis) -> Layer:
+    return GroupConvTranspose2d(
+        Fields(module.in_type).type,
+        Fields(module.out_type).type,
+        module.kernel_size,
+        stride=module.stride,
+        padding=module.padding,
+        output_padding=module.output_padding,
+        dilation=module.dilation,
+        bias=module.bias is not None,
+        channel_groups=module.groups,
+        basis=basis,
+        exact=False,
+    )
+
+
+def _bases(module: Any) -> Iterator[SpatialBasis]:
+    """Yield bases that may span the kernels: e2cnn's default one, then one of the rings that occur."""
+    size = (module.kernel_size, module.kernel_size)
+    attributes = [a for block in module.basisexpansion.children() for a in block.get_basis_info()]
+    if module.kernel_size != 2:
+        yield Harmonics.e2cnn(size)
+    widths = {float(a["radius"]): float(a["sigma"]) for a in attributes}
+    rings = sorted(widths)
+    highest = [max(abs(int(a["frequency"])) for a in attributes if float(a["radius"]) == r) for r in rings]
+    scale = 1 / module.dilation  # e2cnn measures in pixels of the image, we in pixels of the kernel
+    yield Harmonics(
+        size,
+        rings=[r * scale for r in rings],
+        widths=[widths[r] * scale for r in rings],
+        frequencies=highest,
+        fading=False,
+        decay=0,
+    )
+
+
+def _stencils(module: Any) -> Iterator[SpatialBasis]:
+    """Yield bases that may span the stencils of differential operators."""
+    size = (module.kernel_size, module.kernel_size)
+    orders = [int(a["order"]) for block in module.basisexpansion.children() for a in block.get_basis_info()]
+    yield Derivatives(size, max_order=min(max(orders), module.kernel_size - 1))
+    yield Pixels(size)
+
+
+def _fitted(module: Any, bases: Iterator[SpatialBasis], make: Callable[[Any, SpatialBasis], Layer]) -> nn.Module:
+    """Return the layer with the first basis that spans the kernel, if there is one without more coefficients."""
+    kernel, bias, missed = *_weights(module), []
+    spanning: list[Layer] = []
+    for basis in bases:
+        try:
+            layer = make(module, basis)
+        except EquiconvError as error:
+            missed.append(str(error))
+            continue
+        residual = _fit(layer, kernel)
+        if residual < FIT and layer.weight.numel() == module.weights.numel():
+            spanning = [layer]
+            break
+        if residual < FIT:
+            spanning.append(layer)
+        else:
+            missed.append(f"the kernels of {basis!r} miss {residual:.1e} of it")
+    if not spanning:
+        raise EquiconvError(_refused(module, missed))
+    _set_bias(spanning[0], bias)
+    return spanning[0].to(module.weights.device)
+
+
+def _refused(module: Any, missed: list[str]) -> str:
+    why = (
+        "e2cnn's finite differences are not equivariant under reflections, and for turns off the grid other stencils "
+        "than those of equiconv.bases.Derivatives"
+        if type(module).__name__ == "R2Diffop"
+        else "e2cnn gives a second reflection axis in one process the kernels of the first: pass recompute=True there"
+    )
+    return f"the kernel of {type(module).__name__} has no equal in equiconv: {'; '.join(missed)}. {why}"
+
+
+def _weights(module: Any) -> tuple[Floats, Floats | None]:
+    """Return kernel and bias as e2cnn's forward takes them, in our order and basis: ``(o*g, i*f, k, k)``, ``(o*g,)``.
+
+    In evaluation e2cnn takes those it stored when the mode changed.
+    """
+    with torch.no_grad():
+        kernel, bias = module.expand_parameters() if module.training else (module.filter, module.expanded_bias)
+    kernel = kernel.detach().double().cpu().numpy()
+    source, target = _block(module, module.in_type), _block(module, module.out_type)
+    if hasattr(module, "output_padding"):
+        blocks = np.split(kernel, module.groups)  # the kernel of each group from input to output
+        turned = [_carried(target.matrix, block.swapaxes(0, 1), source.matrix) for block in blocks]
+        kernel = np.concatenate(turned)[:, :, ::-1, ::-1]
+    else:
+        blocks = np.split(kernel, module.groups)
+        kernel = np.concatenate([_carried(target.matrix, block, source.matrix) for block in blocks])
+    if bias is None:
+        return kernel, None
+    return kernel, Fields(module.out_type).matrix @ bias.detach().double().cpu().numpy()
+
+
+def _block(module: Any, field_type: Any) -> Fields:
+    """Return the fields of one of the module's groups."""
+    count = len(field_type) // module.groups
+    return Fields(field_type.index_select(list(range(count))) if module.groups > 1 else field_type)
+
+
+def _carried(left: scipy.sparse.csr_array, kernel: Floats, right: scipy.sparse.csr_array) -> Floats:
+    """Return ``left K right^T`` for a kernel ``(o, i, k, k)``."""
+    o, i, *size = kernel.shape
+    half = (left @ kernel.reshape(o, -1)).reshape(o, i, -1)  # (o', i, k*k)
+    full = right @ half.transpose(1, 0, 2).reshape(i, -1)  # (i', o'*k*k)
+    return full.reshape(i, o, *size).swapaxes(0, 1)  # (o', i', k, k)
+
+
+def _fit(layer: Layer, kernel: Floats) -> float:
+    """Set the coefficients that come closest to a kernel; return the part of it that is missed."""
+    (g, f), pixels = (layer.out_type.fiber, layer.in_type.fiber), kernel.shape[2] * kernel.shape[3]
+    split = kernel.reshape(kernel.shape[0] // g, g, kernel.shape[1] // f, f, pixels)  # (o, g, i, f, k*k)
+    o, _, i, _, _ = split.shape
+    wanted = split.transpose(1, 3, 4, 0, 2).reshape(g * f * pixels, o * i)  # (g*f*k*k, o*i)
+    drawn = _drawn(layer.pipeline)
+    found = _least_squares(drawn, wanted)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(found.T.reshape(layer.weight.shape)))
+    return float(np.linalg.norm(drawn @ found - wanted) / max(np.linalg.norm(wanted), 1e-300))
+
+
+def _drawn(pipeline: KernelPipeline) -> scipy.sparse.csc_array:
+    """Return the kernels that the coefficients stand for, as the columns of a matrix ``(g*f*k*k, coefficients)``."""
+    shape = pipeline.coefficient_shape
+    exact = copy.deepcopy(pipeline).double()
+    columns = []
+    for part in torch.eye(int(np.prod(shape)), dtype=torch.float64).split(CHUNK):
+        with torch.no_grad():
+            kernels = exact.expand(part.view(len(part), 1, *shape))
+        columns.append(scipy.sparse.csc_array(kernels.reshape(len(part), -1).T.numpy()))
+    return scipy.sparse.csc_array(scipy.sparse.hstack(columns))
+
+
+def _least_squares(matrix: scipy.sparse.csc_array, wanted: Floats) -> Floats:
+    """Solve ``matrix x = wanted`` in the least squares, part by part of the columns that share rows."""
+    linked = scipy.sparse.csr_array(abs(matrix).T @ abs(matrix))
+    count, labels = scipy.sparse.csgraph.connected_components(linked, directed=False)
+    found = np.zeros((matrix.shape[1], wanted.shape[1]))
+    for part in range(count):
+        columns = np.flatnonzero(labels == part)
+        own = matrix[:, columns]
+        rows = np.unique(own.indices)
+        found[columns] = np.linalg.lstsq(own[rows].toarray(), wanted[rows], rcond=1e-9)[0]
+    return found
+
+
+def _set_bias(layer: Layer, bias: Floats | None) -> None:
+    """Set the bias, given for every channel."""
+    if layer.bias is None or bias is None:
+        return
+    directions = layer.out_type.representation.fixed  # (t, d)
+    coordinates = bias.reshape(layer.out_type.n, -1) @ np.linalg.pinv(directions)  # (n, t)
+    with torch.no_grad():
+        layer.bias.copy_(torch.from_numpy(coordinates))

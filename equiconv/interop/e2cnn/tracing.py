@@ -1,0 +1,261 @@
+"""Networks whose forward calls modules of e2cnn, as graphs of ours.
+
+The forward runs once on placeholders. ``GeometricTensor`` holds them meanwhile, so that whatever a network does with
+its tensors ends in the graph. Fields stay in our layout between the layers, and are carried over and back only where
+an ordinary operation sees them.
+"""
+
+import copy
+import operator
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from equiconv.errors import EquiconvError
+from equiconv.interop.e2cnn.basis import ChangeOfBasis
+from equiconv.interop.e2cnn.fields import Fields
+
+SUMS = {operator.add, operator.iadd, operator.sub, operator.isub, torch.add, torch.sub}
+SCALED = {operator.mul, operator.imul}
+
+Convert = Callable[[nn.Module], nn.Module]
+
+
+def as_fields(x: Any) -> Any:
+    """Mark a tensor, in the graph, that is handed on as fields."""
+    return x
+
+
+def geometric(x: Any, field_type: Any) -> Any:
+    """Return a ``GeometricTensor`` of e2cnn, which is loaded if there are modules of it."""
+    from e2cnn.nn import GeometricTensor
+
+    return GeometricTensor(x, field_type)
+
+
+@contextmanager
+def _holding_placeholders() -> Iterator[None]:
+    """Let ``GeometricTensor`` hold what is no tensor, and keep the type of each in the graph."""
+    from e2cnn.nn import GeometricTensor
+
+    checked = GeometricTensor.__init__
+
+    def unchecked(self: Any, tensor: Any, type: Any) -> None:  # noqa: A002
+        if not isinstance(tensor, fx.Proxy):
+            checked(self, tensor, type)
+        self.tensor, self.type = tensor, type
+
+    GeometricTensor.__init__ = unchecked
+    try:
+        yield
+    finally:
+        GeometricTensor.__init__ = checked
+
+
+class FieldTracer(fx.Tracer):
+    """Record what a forward does, with modules of e2cnn as single steps."""
+
+    def __init__(self, is_step: Callable[[nn.Module], bool]) -> None:
+        super().__init__()
+        self.is_step = is_step
+        self.inputs: dict[str, Any] = {}  # types of the inputs that are fields
+
+    def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> Any:
+        """Return the placeholders; those of a module between fields are fields."""
+        fn, args = super().create_args_for_root(root_fn, is_module, concrete_args)
+        kinds = getattr(self.root, "in_type", None)
+        if _derived(self.root) and kinds is not None:
+            kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+            args[1:] = [self._fields(x, kind, "forward") for x, kind in zip(args[1:], kinds, strict=True)]
+        return fn, args
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Tell whether a module is one step of the graph."""
+        return self.is_step(m) or super().is_leaf_module(m, module_qualified_name)
+
+    def create_arg(self, a: Any) -> Any:
+        """Return an argument as the graph holds it; fields are marked with their type."""
+        from e2cnn.nn import GeometricTensor
+
+        if isinstance(a, GeometricTensor):
+            node = self.create_node("call_function", as_fields, (super().create_arg(a.tensor),), {})
+            node.meta["fields"] = a.type
+            return node
+        return super().create_arg(a)
+
+    def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Record the call of a module."""
+        name = type(m).__name__
+        if _from_e2cnn(m) and name == "BranchingModule":
+            return _branches(m, *args)
+        if _from_e2cnn(m) and name == "MergeModule":
+            return _merged(m, *args)
+        if not (_from_e2cnn(m) and self.is_step(m)):
+            return super().call_module(m, forward, args, kwargs)
+        kinds: Any = m.in_type if isinstance(m.in_type, tuple) else (m.in_type,)
+        if kwargs or len(args) != len(kinds):
+            raise EquiconvError(f"{name} of e2cnn is called with {len(args)} tensors; expected {len(kinds)}")
+        inputs = tuple(self._fields(arg, kind, name) for arg, kind in zip(args, kinds, strict=True))
+        proxy = super().call_module(m, forward, inputs, {})
+        proxy.node.meta["fields"] = m.out_type
+        return geometric(proxy, m.out_type)
+
+    def _fields(self, x: Any, kind: Any, name: str) -> Any:
+        """Return an argument as fields of a type; an input of the network that is handed on so is one."""
+        if isinstance(x, fx.Proxy) and x.node.op == "placeholder":
+            self.inputs[x.node.name] = kind
+            return geometric(x, kind)
+        if isinstance(x, fx.Proxy) or x.type != kind:
+            got = "an ordinary tensor" if isinstance(x, fx.Proxy) else x.type
+            raise EquiconvError(f"{name} of e2cnn takes fields of {kind}; got {got}")
+        return x
+
+
+def _from_e2cnn(module: nn.Module) -> bool:
+    return type(module).__module__.split(".")[0] == "e2cnn"
+
+
+def _derived(module: nn.Module) -> bool:
+    return any(base.__module__.split(".")[0] == "e2cnn" for base in type(module).__mro__)
+
+
+def _branches(module: Any, x: Any) -> dict[str, Any]:
+    """Do what a ``BranchingModule`` does."""
+    if module.reshuffle_layer is not None:
+        x = module.reshuffle_layer(x)
+    found = {}
+    for label in sorted(module._labels):
+        indices = getattr(module, f"indices_{label}").tolist()
+        channels = list(range(*indices)) if module._contiguous[label] else indices
+        found[label] = geometric(x.tensor[:, channels], module.out_type[label])
+    return found
+
+
+def _merged(module: Any, parts: dict[str, Any]) -> Any:
+    """Do what a ``MergeModule`` does."""
+    made = [
+        getattr(module, f"submodule_{i}")(*[parts[label] for label in labels])
+        for i, labels in enumerate(module._labels)
+    ]
+    return geometric(torch.cat([part.tensor for part in made], 1), module.out_type)
+
+
+def traced(module: nn.Module, convert: Convert, is_step: Callable[[nn.Module], bool]) -> nn.Module:
+    """Return a network as a graph of our layers.
+
+    Args:
+        module: the network.
+        convert: what makes ours of a module.
+        is_step: tells which modules are converted as wholes.
+
+    Raises:
+        EquiconvError: if the forward cannot be followed.
+    """
+    tracer = FieldTracer(is_step)
+    with _holding_placeholders():
+        graph = _recorded(module, tracer)
+    layers: dict[str, Any] = {}
+    for node in graph.nodes:
+        if node.op == "call_module":
+            layers[node.target] = convert(module.get_submodule(node.target))
+        elif node.op == "get_attr":
+            layers[node.target] = copy.deepcopy(operator.attrgetter(node.target)(module))
+    _Layout(graph, layers, tracer.inputs).settle()
+    return fx.GraphModule(layers, graph, class_name=type(module).__name__)
+
+
+def _recorded(module: nn.Module, tracer: FieldTracer) -> fx.Graph:
+    """Return the graph of the forward, or raise EquiconvError that says where it cannot be followed."""
+    try:
+        return tracer.trace(module)
+    except EquiconvError:
+        raise
+    except Exception as error:
+        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if not _inside(frame.filename)]
+        where = f'{lines[-1].filename}, line {lines[-1].lineno}, "{lines[-1].line}"' if lines else "some place"
+        raise EquiconvError(
+            f"the forward of {type(module).__name__} cannot be followed at {where}: {error}. Convert the modules in it "
+            "one by one with from_e2cnn, and write the forward with them"
+        ) from error
+
+
+def _inside(filename: str) -> bool:
+    """Tell whether a file is of torch, e2cnn or this package, and not of the network."""
+    path = filename.replace("\\", "/")
+    return any(part in path for part in ("/torch/", "/e2cnn/"))
+
+
+class _Layout:
+    """Choose, for every tensor of a graph, whether it is in our layout or in that of e2cnn."""
+
+    def __init__(self, graph: fx.Graph, layers: dict[str, Any], inputs: dict[str, Any]) -> None:
+        self.graph, self.layers, self.inputs = graph, layers, inputs
+        self.ours: dict[fx.Node, Any] = {}  # the e2cnn types of the nodes in our layout
+        self.plain: dict[fx.Node, fx.Node] = {}  # what those are in the layout of e2cnn
+        self.fields: dict[fx.Node, fx.Node] = {}  # what marked tensors are in our layout
+
+    def settle(self) -> None:
+        """Insert the layers from one layout to the other where they meet."""
+        for node in list(self.graph.nodes):
+            if node.op == "placeholder" and node.name in self.inputs:
+                self.ours[node] = self.inputs[node.name]
+            elif node.target is as_fields:
+                self.fields[node] = self._entered(node.args[0], node)
+            elif node.op == "call_module" and "fields" in node.meta:
+                node.args = tuple(self.fields[arg] for arg in node.args)
+                self.ours[node] = node.meta["fields"]
+            elif self._stays(node):
+                self.ours[node] = self.ours[node.all_input_nodes[0]]
+            else:
+                node.args = fx.node.map_arg(node.args, lambda x, at=node: self._seen(x, at))
+                node.kwargs = fx.node.map_arg(node.kwargs, lambda x, at=node: self._seen(x, at))
+        for node in reversed(self.fields):
+            self.graph.erase_node(node)
+        self.graph.lint()
+
+    def _stays(self, node: fx.Node) -> bool:
+        """Tell whether a step does the same in our layout: sums of fields of one type, and multiples."""
+        if node.target in SCALED and len(node.args) == 2 and not node.kwargs:
+            first, second = node.args if isinstance(node.args[0], fx.Node) else node.args[::-1]
+            return first in self.ours and isinstance(second, (int, float))
+        summands = node.all_input_nodes
+        if node.target not in SUMS or node.kwargs or len(node.args) != 2 or not set(summands) <= set(self.ours):
+            return False
+        same = all(self.ours[x] == self.ours[summands[0]] for x in summands)
+        return same and all(isinstance(x, fx.Node) for x in node.args)
+
+    def _entered(self, x: fx.Node, mark: fx.Node) -> fx.Node:
+        """Return a marked tensor in our layout."""
+        kind = mark.meta["fields"]
+        if x in self.ours and self.ours[x] == kind:
+            return x
+        plain = self._left(x, mark)
+        made = self._insert(Fields(kind).entering(), plain, mark)
+        self.ours[made] = kind
+        return made
+
+    def _seen(self, x: fx.Node, at: fx.Node) -> fx.Node:
+        """Return what an ordinary step sees: e2cnn's layout; the output of the network may be fields."""
+        if x in self.fields:
+            return self.fields[x] if at.op == "output" else self._left(self.fields[x], at)
+        return self._left(x, at)
+
+    def _left(self, x: fx.Node, before: fx.Node) -> fx.Node:
+        """Return a tensor in the layout of e2cnn."""
+        if x not in self.ours:
+            return x
+        if x not in self.plain:
+            self.plain[x] = self._insert(Fields(self.ours[x]).leaving(), x, before)
+        return self.plain[x]
+
+    def _insert(self, layer: ChangeOfBasis, x: fx.Node, before: fx.Node) -> fx.Node:
+        if layer.is_identity:
+            return x
+        name = f"border_{len(self.layers)}"
+        self.layers[name] = layer
+        with self.graph.inserting_before(before):
+            return self.graph.call_module(name, (x,))
