@@ -45,7 +45,7 @@ def by_norm(module: Any) -> nn.Module:
     fields = Fields(module.in_type)
     induced = type(module).__name__.startswith("Induced")
     name = getattr(module._function, "__name__", "")
-    function = {"relu": F.relu, "sigmoid": torch.sigmoid}.get(name, squashed)
+    function = FUNCTIONS.get(name, squashed)
     biased = module.log_bias is not None
     parts, kept = ("blocks", fields.type) if induced else ("summands", fields.whole)
     if induced:

@@ -29,16 +29,18 @@ class ChangeOfBasis(Tables):
     def __init__(self, matrix: Any, *, in_type: FieldType | None = None, out_type: FieldType | None = None) -> None:
         super().__init__()
         self.in_type, self.out_type = in_type, out_type
-        dense = snapped(scipy.sparse.csr_array(matrix).toarray())
-        self.channels = dense.shape[1]
-        self.selects = bool(((dense != 0).sum(1) == 1).all())
-        self.scales = self.selects and not (dense[dense != 0] == 1).all()
+        rows = scipy.sparse.csr_array(matrix)
+        rows.data = snapped(rows.data)
+        rows.eliminate_zeros()
+        self.channels = rows.shape[1]
+        self.selects = bool((np.diff(rows.indptr) == 1).all())
+        self.scales = self.selects and bool((rows.data != 1).any())
         if self.selects:
-            self.add_table("source", abs(dense).argmax(1))
+            self.add_table("source", rows.indices.astype(np.int64))
         else:
-            self.add_table("matrix", dense)
+            self.add_table("matrix", rows.toarray())
         if self.scales:
-            self.add_table("factors", dense[dense != 0][:, None, None])
+            self.add_table("factors", rows.data[:, None, None])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the tensor in the other layout."""

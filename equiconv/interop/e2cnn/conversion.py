@@ -102,17 +102,35 @@ def _converted(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
     name = type(module).__name__
     if not holds_e2cnn(module):
         return copy.deepcopy(module)
+    if is_e2cnn(module) and name in CONVERTERS:
+        return _single(module, CONVERTERS[name])
     if is_e2cnn(module) and name in REFUSED:
         raise EquiconvError(f"{name} of e2cnn has no equal in equiconv: {REFUSED[name]}")
-    if is_e2cnn(module) and name in CONVERTERS:
-        return CONVERTERS[name](module).train(module.training)
     if isinstance(module, nn.ModuleList):
-        return nn.ModuleList(converted(child, made) for child in module)
-    if is_e2cnn(module) and name == "SequentialModule" or type(module) is nn.Sequential:
-        return nn.Sequential(OrderedDict((key, converted(child, made)) for key, child in module.named_children()))
+        return nn.ModuleList(_part(key, child, made) for key, child in module.named_children())
+    if type(module) is nn.Sequential or (is_e2cnn(module) and name == "SequentialModule"):
+        return nn.Sequential(OrderedDict((key, _part(key, child, made)) for key, child in module.named_children()))
     from equiconv.interop.e2cnn.tracing import traced  # it loads torch.fx
 
-    return traced(module, lambda part: converted(part, made), is_step)
+    return traced(module, lambda key: _part(key, module.get_submodule(key), made), is_step)
+
+
+def _single(module: nn.Module, convert: Callable[[Any], nn.Module]) -> nn.Module:
+    """Convert one module of e2cnn; it stays on its device and in its mode."""
+    try:
+        made = convert(module)
+    except EquiconvError as error:
+        raise EquiconvError(f"{type(module).__name__} of e2cnn cannot be converted: {error}") from error
+    like = next(module.parameters(), None)
+    return (made if like is None else made.to(like.device, like.dtype)).train(module.training)
+
+
+def _part(key: str, module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
+    """Convert a part of a network; errors say where it is."""
+    try:
+        return converted(module, made)
+    except EquiconvError as error:
+        raise EquiconvError(f"{key}: {error}") from error
 
 
 def is_step(module: nn.Module) -> bool:

@@ -1,8 +1,10 @@
 """The convolutions of e2cnn as ours: their coefficients by least squares."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from itertools import groupby, product
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse
@@ -11,15 +13,18 @@ from torch import nn
 
 from equiconv.bases import Derivatives, Harmonics, Pixels, SpatialBasis
 from equiconv.errors import EquiconvError
+from equiconv.groups import Representation
 from equiconv.groups.laws import Floats
 from equiconv.interop.e2cnn.fields import Fields
-from equiconv.kernels import KernelPipeline
+from equiconv.kernels import KernelPipeline, SumPipeline
 from equiconv.layers import GroupConv2d, GroupConvTranspose2d
 
 FIT = 1e-5  # the part of a kernel that may be missed
+TINY = 1e-300
 CHUNK = 64
 
 Layer = GroupConv2d | GroupConvTranspose2d
+Ends = tuple[Representation, Representation]  # of the output and of the input
 
 
 def convolution(module: Any) -> nn.Module:
@@ -118,7 +123,7 @@ def _fitted(module: Any, bases: Iterator[SpatialBasis], make: Callable[[Any, Spa
     if not spanning:
         raise EquiconvError(_refused(module, missed))
     _set_bias(spanning[0], bias)
-    return spanning[0].to(module.weights.device)
+    return spanning[0]
 
 
 def _refused(module: Any, missed: list[str]) -> str:
@@ -170,13 +175,39 @@ def _fit(layer: Layer, kernel: Floats) -> float:
     """Set the coefficients that come closest to a kernel; return the part of it that is missed."""
     (g, f), pixels = (layer.out_type.fiber, layer.in_type.fiber), kernel.shape[2] * kernel.shape[3]
     split = kernel.reshape(kernel.shape[0] // g, g, kernel.shape[1] // f, f, pixels)  # (o, g, i, f, k*k)
-    o, _, i, _, _ = split.shape
-    wanted = split.transpose(1, 3, 4, 0, 2).reshape(g * f * pixels, o * i)  # (g*f*k*k, o*i)
-    drawn = _drawn(layer.pipeline)
-    found = _least_squares(drawn, wanted)
+    ends = layer.out_type.representation, layer.in_type.representation
+    found, missed = _solved(layer.pipeline, ends, split)
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(found.T.reshape(layer.weight.shape)))
-    return float(np.linalg.norm(drawn @ found - wanted) / max(np.linalg.norm(wanted), 1e-300))
+        layer.weight.copy_(torch.from_numpy(found.reshape(layer.weight.shape)))
+    return math.sqrt(missed) / max(float(np.linalg.norm(kernel)), TINY)
+
+
+def _solved(pipeline: KernelPipeline, ends: Ends, kernel: Floats) -> tuple[Floats, float]:
+    """Return the coefficients ``(o, i, n)`` closest to a kernel ``(o, g, i, f, k*k)``, and the squared rest."""
+    if isinstance(pipeline, SumPipeline):
+        return _solved_sum(pipeline, ends, kernel)
+    o, g, i, f, pixels = kernel.shape
+    wanted = kernel.transpose(1, 3, 4, 0, 2).reshape(g * f * pixels, o * i)  # (g*f*k*k, o*i)
+    drawn = _drawn(pipeline)
+    found = _least_squares(drawn, wanted)
+    return found.T.reshape(o, i, -1), float(np.square(drawn @ found - wanted).sum())  # (o, i, n)
+
+
+def _solved_sum(pipeline: SumPipeline, ends: Ends, kernel: Floats) -> tuple[Floats, float]:
+    """Solve pair by pair of the summands."""
+    o, _, i, _, pixels = kernel.shape
+    targets, sources = ([(kind, len(list(run))) for kind, run in groupby(end.summands)] for end in ends)
+    coefficients, rest = [], 0.0
+    rows = np.split(kernel, np.cumsum([kind.dim * a for kind, a in targets])[:-1], axis=1)
+    blocks = [np.split(row, np.cumsum([kind.dim * b for kind, b in sources])[:-1], axis=3) for row in rows]
+    pairs = product(zip(targets, blocks, strict=True), enumerate(sources))
+    for (((target, a), row), (column, (source, b))), part in zip(pairs, pipeline.parts, strict=True):
+        block = row[column].reshape(o, a, target.dim, i, b, source.dim, pixels)
+        joint = block.reshape(o * a, target.dim, i * b, source.dim, pixels)
+        found, missed = _solved(cast(KernelPipeline, part), (target, source), joint)  # (o*a, i*b, n)
+        coefficients.append(found.reshape(o, a, i, b, -1).swapaxes(1, 2).reshape(o, i, -1))  # (o, i, a*b*n)
+        rest += missed
+    return np.concatenate(coefficients, axis=2), rest
 
 
 def _drawn(pipeline: KernelPipeline) -> scipy.sparse.csc_array:

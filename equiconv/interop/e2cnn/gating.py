@@ -39,8 +39,8 @@ def gated_apart(module: Any) -> nn.Module:
         rows.append(_rows(own + count, own, gates, module._nfields[key], next_gate))
         next_gate += module._nfields[key]
     layer = _layer(np.concatenate(rows), joint, Fields(module.out_type), module.bias)
-    leaving = [Fields(part).leaving() for part in module.in_type]
-    return Both(*leaving, nn.Sequential(joint.entering(), layer))
+    first, second = (Fields(part).leaving() for part in module.in_type)
+    return Both(first, second, nn.Sequential(joint.entering(), layer))
 
 
 def _channels(indices: Tensor, contiguous: bool) -> Ints:

@@ -60,7 +60,7 @@ def kind_of(theirs: Any, group: Group, elements: list[Any]) -> Kind:
     if ((rho == 0) | (rho == 1)).all():
         return _permuted(group, rho.argmax(axis=1))
     length = _sub_size(theirs)
-    if length is not None and 1 < length < theirs.size:
+    if length is not None and length < theirs.size:
         return _induced(group, rho, length)
     indices, basis = Representation(group, rho).decompose()
     return Kind(reduce(add, [group.irreps[k] if k else group.trivial for k in indices]), snapped(basis.T))
@@ -104,12 +104,10 @@ def _induced(group: Group, rho: Floats, length: int) -> Kind:
     part = _named_subgroup(group, still)
     embedded = group.subgroup(part)
     inner = rho[list(embedded.elements)][:, :length, :length]
-    for irrep in embedded.irreps if part is embedded else part.irreps:
-        own = irrep if part is embedded else irrep.restrict(part)
-        tables = own.rho[: len(inner)]
-        copies = intertwiners(tables, inner) if tables.shape == inner.shape else []
+    for irrep in part.irreps:
+        copies = intertwiners(irrep.rho, inner) if irrep.rho.shape == inner.shape else []
         if copies:
-            ours = own.induce(group)
+            ours = irrep.induce(group)
             seed = np.zeros((ours.dim, ours.dim))
             seed[:length, :length] = copies[0]
             change = np.einsum("gij,jk,glk->il", ours.rho, seed, rho) / len(still)

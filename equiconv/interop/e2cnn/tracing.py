@@ -6,6 +6,8 @@ an ordinary operation sees them.
 """
 
 import copy
+import inspect
+import linecache
 import operator
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,18 +18,9 @@ import torch
 from torch import fx, nn
 
 from equiconv.errors import EquiconvError
-from equiconv.interop.e2cnn.basis import ChangeOfBasis
-from equiconv.interop.e2cnn.fields import Fields
+from equiconv.interop.e2cnn.layout import Layout, as_fields
 
-SUMS = {operator.add, operator.iadd, operator.sub, operator.isub, torch.add, torch.sub}
-SCALED = {operator.mul, operator.imul}
-
-Convert = Callable[[nn.Module], nn.Module]
-
-
-def as_fields(x: Any) -> Any:
-    """Mark a tensor, in the graph, that is handed on as fields."""
-    return x
+Convert = Callable[[str], nn.Module]
 
 
 def geometric(x: Any, field_type: Any) -> Any:
@@ -63,6 +56,27 @@ class FieldTracer(fx.Tracer):
         super().__init__()
         self.is_step = is_step
         self.inputs: dict[str, Any] = {}  # types of the inputs that are fields
+        self.asserted: list[fx.Node] = []  # what assertions asked
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """Take assertions to hold; no other decision can depend on a tensor."""
+        frame = inspect.currentframe()
+        while frame is not None and _is_of(frame.f_code.co_filename, "torch", "interop"):
+            frame = frame.f_back
+        line = "" if frame is None else linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        if line.strip().startswith("assert"):
+            self.asserted.append(obj.node)
+            return True
+        return super().to_bool(obj)
+
+    def forget_assertions(self) -> None:
+        """Erase the steps that only an assertion needed."""
+        waiting = self.asserted[::-1]
+        while waiting:
+            node = waiting.pop(0)
+            if not node.users and node.op in ("call_function", "call_method") and node in self.graph.nodes:
+                waiting.extend(node.all_input_nodes)
+                self.graph.erase_node(node)
 
     def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> Any:
         """Return the placeholders; those of a module between fields are fields."""
@@ -149,7 +163,7 @@ def traced(module: nn.Module, convert: Convert, is_step: Callable[[nn.Module], b
 
     Args:
         module: the network.
-        convert: what makes ours of a module.
+        convert: what makes ours of the module of a name.
         is_step: tells which modules are converted as wholes.
 
     Raises:
@@ -160,22 +174,27 @@ def traced(module: nn.Module, convert: Convert, is_step: Callable[[nn.Module], b
         graph = _recorded(module, tracer)
     layers: dict[str, Any] = {}
     for node in graph.nodes:
+        node.type = None  # annotations name classes of e2cnn
         if node.op == "call_module":
-            layers[node.target] = convert(module.get_submodule(node.target))
+            layers[node.target] = convert(node.target)
         elif node.op == "get_attr":
             layers[node.target] = copy.deepcopy(operator.attrgetter(node.target)(module))
-    _Layout(graph, layers, tracer.inputs).settle()
+    Layout(graph, layers, tracer.inputs).settle()
     return fx.GraphModule(layers, graph, class_name=type(module).__name__)
 
 
 def _recorded(module: nn.Module, tracer: FieldTracer) -> fx.Graph:
     """Return the graph of the forward, or raise EquiconvError that says where it cannot be followed."""
     try:
-        return tracer.trace(module)
+        graph = tracer.trace(module)
+        tracer.forget_assertions()
+        return graph
     except EquiconvError:
         raise
     except Exception as error:
-        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if not _inside(frame.filename)]
+        lines = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if not _is_of(frame.filename, "torch", "e2cnn")
+        ]
         where = f'{lines[-1].filename}, line {lines[-1].lineno}, "{lines[-1].line}"' if lines else "some place"
         raise EquiconvError(
             f"the forward of {type(module).__name__} cannot be followed at {where}: {error}. Convert the modules in it "
@@ -183,79 +202,6 @@ def _recorded(module: nn.Module, tracer: FieldTracer) -> fx.Graph:
         ) from error
 
 
-def _inside(filename: str) -> bool:
-    """Tell whether a file is of torch, e2cnn or this package, and not of the network."""
-    path = filename.replace("\\", "/")
-    return any(part in path for part in ("/torch/", "/e2cnn/"))
-
-
-class _Layout:
-    """Choose, for every tensor of a graph, whether it is in our layout or in that of e2cnn."""
-
-    def __init__(self, graph: fx.Graph, layers: dict[str, Any], inputs: dict[str, Any]) -> None:
-        self.graph, self.layers, self.inputs = graph, layers, inputs
-        self.ours: dict[fx.Node, Any] = {}  # the e2cnn types of the nodes in our layout
-        self.plain: dict[fx.Node, fx.Node] = {}  # what those are in the layout of e2cnn
-        self.fields: dict[fx.Node, fx.Node] = {}  # what marked tensors are in our layout
-
-    def settle(self) -> None:
-        """Insert the layers from one layout to the other where they meet."""
-        for node in list(self.graph.nodes):
-            if node.op == "placeholder" and node.name in self.inputs:
-                self.ours[node] = self.inputs[node.name]
-            elif node.target is as_fields:
-                self.fields[node] = self._entered(node.args[0], node)
-            elif node.op == "call_module" and "fields" in node.meta:
-                node.args = tuple(self.fields[arg] for arg in node.args)
-                self.ours[node] = node.meta["fields"]
-            elif self._stays(node):
-                self.ours[node] = self.ours[node.all_input_nodes[0]]
-            else:
-                node.args = fx.node.map_arg(node.args, lambda x, at=node: self._seen(x, at))
-                node.kwargs = fx.node.map_arg(node.kwargs, lambda x, at=node: self._seen(x, at))
-        for node in reversed(self.fields):
-            self.graph.erase_node(node)
-        self.graph.lint()
-
-    def _stays(self, node: fx.Node) -> bool:
-        """Tell whether a step does the same in our layout: sums of fields of one type, and multiples."""
-        if node.target in SCALED and len(node.args) == 2 and not node.kwargs:
-            first, second = node.args if isinstance(node.args[0], fx.Node) else node.args[::-1]
-            return first in self.ours and isinstance(second, (int, float))
-        summands = node.all_input_nodes
-        if node.target not in SUMS or node.kwargs or len(node.args) != 2 or not set(summands) <= set(self.ours):
-            return False
-        same = all(self.ours[x] == self.ours[summands[0]] for x in summands)
-        return same and all(isinstance(x, fx.Node) for x in node.args)
-
-    def _entered(self, x: fx.Node, mark: fx.Node) -> fx.Node:
-        """Return a marked tensor in our layout."""
-        kind = mark.meta["fields"]
-        if x in self.ours and self.ours[x] == kind:
-            return x
-        plain = self._left(x, mark)
-        made = self._insert(Fields(kind).entering(), plain, mark)
-        self.ours[made] = kind
-        return made
-
-    def _seen(self, x: fx.Node, at: fx.Node) -> fx.Node:
-        """Return what an ordinary step sees: e2cnn's layout; the output of the network may be fields."""
-        if x in self.fields:
-            return self.fields[x] if at.op == "output" else self._left(self.fields[x], at)
-        return self._left(x, at)
-
-    def _left(self, x: fx.Node, before: fx.Node) -> fx.Node:
-        """Return a tensor in the layout of e2cnn."""
-        if x not in self.ours:
-            return x
-        if x not in self.plain:
-            self.plain[x] = self._insert(Fields(self.ours[x]).leaving(), x, before)
-        return self.plain[x]
-
-    def _insert(self, layer: ChangeOfBasis, x: fx.Node, before: fx.Node) -> fx.Node:
-        if layer.is_identity:
-            return x
-        name = f"border_{len(self.layers)}"
-        self.layers[name] = layer
-        with self.graph.inserting_before(before):
-            return self.graph.call_module(name, (x,))
+def _is_of(filename: str, *packages: str) -> bool:
+    """Tell whether a file is of one of these packages."""
+    return any(f"/{package}/" in filename.replace("\\", "/") for package in packages)
