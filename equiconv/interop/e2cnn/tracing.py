@@ -61,7 +61,7 @@ class FieldTracer(fx.Tracer):
     def to_bool(self, obj: fx.Proxy) -> bool:
         """Take assertions to hold; no other decision can depend on a tensor."""
         frame = inspect.currentframe()
-        while frame is not None and _is_of(frame.f_code.co_filename, "torch", "interop"):
+        while frame is not None and (frame.f_code.co_filename == __file__ or _is_of(frame.f_code.co_filename, "torch")):
             frame = frame.f_back
         line = "" if frame is None else linecache.getline(frame.f_code.co_filename, frame.f_lineno)
         if line.strip().startswith("assert"):
