@@ -51,12 +51,13 @@ TYPES = types()
 
 
 def drawn(module, seed=0):
-    """Give a module weights and statistics that are not those of a fresh one."""
+    """Give the norms of a module scales, shifts and statistics that are not those of fresh ones."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
-            if parameter.requires_grad:
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * (0.3 if "weight" in name else 1.0))
+            noise = 0.3 * torch.randn(parameter.shape, generator=generator)
+            if parameter.requires_grad and not name.endswith("weights") and parameter.squeeze().dim() < 2:
+                parameter.copy_(1 + noise if "weight" in name else noise)
         for name, buffer in module.named_buffers():
             if "running_var" in name:
                 buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)

@@ -107,9 +107,9 @@ def _converted(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
     if is_e2cnn(module) and name in REFUSED:
         raise EquiconvError(f"{name} of e2cnn has no equal in equiconv: {REFUSED[name]}")
     if isinstance(module, nn.ModuleList):
-        return nn.ModuleList(_part(key, child, made) for key, child in module.named_children())
+        return nn.ModuleList(_part(key, child, made) for key, child in module._modules.items())
     if type(module) is nn.Sequential or (is_e2cnn(module) and name == "SequentialModule"):
-        return nn.Sequential(OrderedDict((key, _part(key, child, made)) for key, child in module.named_children()))
+        return nn.Sequential(OrderedDict((key, _part(key, child, made)) for key, child in module._modules.items()))
     from equiconv.interop.e2cnn.tracing import traced  # it loads torch.fx
 
     return traced(module, lambda key: _part(key, module.get_submodule(key), made), is_step)

@@ -180,7 +180,11 @@ def traced(module: nn.Module, convert: Convert, is_step: Callable[[nn.Module], b
         elif node.op == "get_attr":
             layers[node.target] = copy.deepcopy(operator.attrgetter(node.target)(module))
     Layout(graph, layers, tracer.inputs).settle()
-    return fx.GraphModule(layers, graph, class_name=type(module).__name__)
+    own = fx.Graph()  # one that does not know its tracer, nor types of e2cnn
+    own.output(own.graph_copy(graph, {}))
+    for node in own.nodes:
+        node.meta = {}
+    return fx.GraphModule(layers, own, class_name=type(module).__name__)
 
 
 def _recorded(module: nn.Module, tracer: FieldTracer) -> fx.Graph:
