@@ -90,7 +90,7 @@ def alike(space, element, group):
 def moves(name):
     """Yield a type, and elements on the grid, e2cnn's beside ours; found by how they move an image."""
     space = ON_GRID[name]
-    irreps = [irrep for irrep in space.fibergroup.irreps.values()][:4]
+    irreps = list(space.fibergroup.irreps.values())[:4]
     several = irreps + ([space.regular_repr] if space.fibergroup.order() > 0 else [])
     kind = enn.FieldType(space, several + irreps[::-1])
     group = field_type_from_e2cnn(kind).group

@@ -106,10 +106,11 @@ def _converted(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
         return _single(module, CONVERTERS[name])
     if is_e2cnn(module) and name in REFUSED:
         raise EquiconvError(f"{name} of e2cnn has no equal in equiconv: {REFUSED[name]}")
+    parts = OrderedDict((key, child) for key, child in module._modules.items() if child is not None)  # shared ones too
     if isinstance(module, nn.ModuleList):
-        return nn.ModuleList(_part(key, child, made) for key, child in module._modules.items())
+        return nn.ModuleList(_part(key, child, made) for key, child in parts.items())
     if type(module) is nn.Sequential or (is_e2cnn(module) and name == "SequentialModule"):
-        return nn.Sequential(OrderedDict((key, _part(key, child, made)) for key, child in module._modules.items()))
+        return nn.Sequential(OrderedDict((key, _part(key, child, made)) for key, child in parts.items()))
     from equiconv.interop.e2cnn.tracing import traced  # it loads torch.fx
 
     return traced(module, lambda key: _part(key, module.get_submodule(key), made), is_step)
