@@ -9,6 +9,7 @@ from equiconv.errors import EquiconvError
 from equiconv.groups import Dihedral
 from equiconv.interop.e2cnn import from_e2cnn
 from equiconv.layers import GroupConv2d
+from equiconv.testing import assert_equivariant
 
 pairs = pytest.importorskip("e2cnn_pairs", reason="e2cnn is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # e2cnn warns wherever it goes
@@ -132,6 +133,26 @@ def test_convolutions(name):
     ours = pairs.check(enn.R2Conv(alike, alike, 5, dilation=2, groups=2), size=11)
     assert isinstance(ours, GroupConv2d)
     pairs.check(enn.R2ConvTransposed(alike, alike, 3, groups=2, dilation=2))
+
+
+def test_long_sums_of_unlike_fields():
+    c4 = SPACES["C4"]
+    kind = enn.FieldType(c4, ([c4.regular_repr] * 3 + [c4.irrep(1)] * 5) * 2)
+    for make in (enn.R2Conv, enn.R2ConvTransposed):
+        module = make(kind, kind, 3, groups=2, dilation=2, stride=2)
+        ours = pairs.check(module)
+        assert sum(part.weight.numel() for part in ours.layers) == module.weights.numel()
+        assert sum(part.bias is not None for part in ours.layers) == 1
+    assert_equivariant(from_e2cnn(pairs.drawn(enn.R2Conv(kind, kind, 3))).double(), tolerance=1e-9)
+
+
+def test_fields_that_no_kernel_reaches_are_zero():
+    space = pairs.gspaces.Rot2dOnR2(-1, maximum_frequency=5)
+    frequencies = [space.irrep(k) for k in (0, 1, 4, 5)]
+    scalars, several = enn.FieldType(space, [space.trivial_repr]), enn.FieldType(space, frequencies)
+    ours = pairs.check(enn.R2Conv(scalars, several, 3))
+    assert not ours(torch.randn(1, 1, 5, 5))[:, :, 3:].any()
+    pairs.check(enn.R2Conv(several, several, 3))
 
 
 @pytest.mark.parametrize(

@@ -1,30 +1,23 @@
-"""The convolutions of e2cnn as ours: their coefficients by least squares."""
+"""The convolutions of e2cnn as ours: which layer, and which basis."""
 
-import copy
-import math
 from collections.abc import Callable, Iterator
 from itertools import groupby, product
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
-import scipy.sparse
-import torch
 from torch import nn
 
 from equiconv.bases import Derivatives, Harmonics, Pixels, SpatialBasis
-from equiconv.errors import EquiconvError
-from equiconv.groups import Representation
-from equiconv.groups.laws import Floats
+from equiconv.errors import EquiconvError, FieldTypeError
+from equiconv.groups import FieldType
+from equiconv.interop.e2cnn.blocks import BlockConvolution
 from equiconv.interop.e2cnn.fields import Fields
-from equiconv.kernels import KernelPipeline, SumPipeline
+from equiconv.interop.e2cnn.fitting import FIT, fit, wanted
 from equiconv.layers import GroupConv2d, GroupConvTranspose2d
 
-FIT = 1e-5  # the part of a kernel that may be missed
-TINY = 1e-300
-CHUNK = 64
+LARGE = 400  # entries of a kernel between two sums of unlike representations: beyond, tables would be huge
 
 Layer = GroupConv2d | GroupConvTranspose2d
-Ends = tuple[Representation, Representation]  # of the output and of the input
+Make = Callable[[Any, SpatialBasis, FieldType, FieldType, bool], Layer]
 
 
 def convolution(module: Any) -> nn.Module:
@@ -42,36 +35,73 @@ def differential(module: Any) -> nn.Module:
     return _fitted(module, _stencils(module), _plain)
 
 
-def _plain(module: Any, basis: SpatialBasis) -> Layer:
+def _plain(module: Any, basis: SpatialBasis, in_type: FieldType, out_type: FieldType, bias: bool) -> Layer:
     return GroupConv2d(
-        Fields(module.in_type).type,
-        Fields(module.out_type).type,
+        in_type,
+        out_type,
         module.kernel_size,
         stride=module.stride,
         padding=module.padding,
         dilation=module.dilation,
         padding_mode=module.padding_mode,
-        bias=module.bias is not None,
+        bias=bias,
         channel_groups=module.groups,
         basis=basis,
         exact=False,
     )
 
 
-def _transposed(module: Any, basis: SpatialBasis) -> Layer:
+def _transposed(module: Any, basis: SpatialBasis, in_type: FieldType, out_type: FieldType, bias: bool) -> Layer:
     return GroupConvTranspose2d(
-        Fields(module.in_type).type,
-        Fields(module.out_type).type,
+        in_type,
+        out_type,
         module.kernel_size,
         stride=module.stride,
         padding=module.padding,
         output_padding=module.output_padding,
         dilation=module.dilation,
-        bias=module.bias is not None,
+        bias=bias,
         channel_groups=module.groups,
         basis=basis,
         exact=False,
     )
+
+
+def _layer(module: Any, basis: SpatialBasis, make: Make) -> Layer | BlockConvolution:
+    """Return the layer; between long sums of unlike representations one with a convolution for each pair of them."""
+    in_type, out_type = Fields(module.in_type).type, Fields(module.out_type).type
+    ends = out_type.representation, in_type.representation
+    several = any(len(end.summands) > 1 for end in ends)
+    permuted = all(end.is_permutation for end in ends)
+    try:
+        if permuted or not several or ends[0].dim * ends[1].dim <= LARGE:
+            return make(module, basis, in_type, out_type, module.bias is not None)
+    except FieldTypeError:  # no kernel reaches some of the fields
+        if not several:
+            raise
+    return _blocks(module, basis, make, (in_type, out_type))
+
+
+def _blocks(module: Any, basis: SpatialBasis, make: Make, ends: tuple[FieldType, FieldType]) -> BlockConvolution:
+    sources, targets = (_runs(end) for end in ends)
+    layers: dict[tuple[int, int], nn.Module] = {}
+    for (row, target), (column, source) in product(enumerate(targets), enumerate(sources)):
+        bias = module.bias is not None and not any(place[0] == row for place in layers)
+        try:
+            layers[row, column] = make(module, basis, source, target, bias)
+        except FieldTypeError:  # only zero is equivariant
+            continue
+    for row, target in enumerate(targets):
+        reached = any(place[0] == row for place in layers)
+        if not layers or (module.bias is not None and len(target.representation.fixed) and not reached):
+            raise FieldTypeError(f"no kernel makes {target!r} of {ends[0]!r}: only zero is equivariant")
+    return BlockConvolution(*ends, sources=sources, targets=targets, layers=layers)
+
+
+def _runs(kind: FieldType) -> list[FieldType]:
+    """Return a type for each run of equal summands."""
+    runs = [(summand, len(list(run))) for summand, run in groupby(kind.representation.summands)]
+    return [FieldType(summand, kind.n * count) for summand, count in runs]
 
 
 def _bases(module: Any) -> Iterator[SpatialBasis]:
@@ -102,28 +132,31 @@ def _stencils(module: Any) -> Iterator[SpatialBasis]:
     yield Pixels(size)
 
 
-def _fitted(module: Any, bases: Iterator[SpatialBasis], make: Callable[[Any, SpatialBasis], Layer]) -> nn.Module:
+def _fitted(module: Any, bases: Iterator[SpatialBasis], make: Make) -> nn.Module:
     """Return the layer with the first basis that spans the kernel, if there is one without more coefficients."""
-    kernel, bias, missed = *_weights(module), []
-    spanning: list[Layer] = []
+    kernel, bias = wanted(module)
+    spanning: list[nn.Module] = []
+    missed = []
     for basis in bases:
         try:
-            layer = make(module, basis)
+            layer = _layer(module, basis, make)
         except EquiconvError as error:
             missed.append(str(error))
             continue
-        residual = _fit(layer, kernel)
-        if residual < FIT and layer.weight.numel() == module.weights.numel():
-            spanning = [layer]
-            break
+        residual = fit(layer, kernel, bias, module.groups)
+        if residual < FIT and _coefficients(layer) == module.weights.numel():
+            return layer
         if residual < FIT:
             spanning.append(layer)
         else:
             missed.append(f"the kernels of {basis!r} miss {residual:.1e} of it")
     if not spanning:
         raise EquiconvError(_refused(module, missed))
-    _set_bias(spanning[0], bias)
     return spanning[0]
+
+
+def _coefficients(layer: nn.Module) -> int:
+    return sum(parameter.numel() for name, parameter in layer.named_parameters() if name.endswith("weight"))
 
 
 def _refused(module: Any, missed: list[str]) -> str:
@@ -134,112 +167,3 @@ def _refused(module: Any, missed: list[str]) -> str:
         else "e2cnn gives a second reflection axis in one process the kernels of the first: pass recompute=True there"
     )
     return f"the kernel of {type(module).__name__} has no equal in equiconv: {'; '.join(missed)}. {why}"
-
-
-def _weights(module: Any) -> tuple[Floats, Floats | None]:
-    """Return kernel and bias as e2cnn's forward takes them, in our order and basis: ``(o*g, i*f, k, k)``, ``(o*g,)``.
-
-    In evaluation e2cnn takes those it stored when the mode changed.
-    """
-    with torch.no_grad():
-        kernel, bias = module.expand_parameters() if module.training else (module.filter, module.expanded_bias)
-    kernel = kernel.detach().double().cpu().numpy()
-    source, target = _block(module, module.in_type), _block(module, module.out_type)
-    if hasattr(module, "output_padding"):
-        blocks = np.split(kernel, module.groups)  # the kernel of each group from input to output
-        turned = [_carried(target.matrix, block.swapaxes(0, 1), source.matrix) for block in blocks]
-        kernel = np.concatenate(turned)[:, :, ::-1, ::-1]
-    else:
-        blocks = np.split(kernel, module.groups)
-        kernel = np.concatenate([_carried(target.matrix, block, source.matrix) for block in blocks])
-    if bias is None:
-        return kernel, None
-    return kernel, Fields(module.out_type).matrix @ bias.detach().double().cpu().numpy()
-
-
-def _block(module: Any, field_type: Any) -> Fields:
-    """Return the fields of one of the module's groups."""
-    count = len(field_type) // module.groups
-    return Fields(field_type.index_select(list(range(count))) if module.groups > 1 else field_type)
-
-
-def _carried(left: scipy.sparse.csr_array, kernel: Floats, right: scipy.sparse.csr_array) -> Floats:
-    """Return ``left K right^T`` for a kernel ``(o, i, k, k)``."""
-    o, i, *size = kernel.shape
-    half = (left @ kernel.reshape(o, -1)).reshape(o, i, -1)  # (o', i, k*k)
-    full = right @ half.transpose(1, 0, 2).reshape(i, -1)  # (i', o'*k*k)
-    return full.reshape(i, o, *size).swapaxes(0, 1)  # (o', i', k, k)
-
-
-def _fit(layer: Layer, kernel: Floats) -> float:
-    """Set the coefficients that come closest to a kernel; return the part of it that is missed."""
-    (g, f), pixels = (layer.out_type.fiber, layer.in_type.fiber), kernel.shape[2] * kernel.shape[3]
-    split = kernel.reshape(kernel.shape[0] // g, g, kernel.shape[1] // f, f, pixels)  # (o, g, i, f, k*k)
-    ends = layer.out_type.representation, layer.in_type.representation
-    found, missed = _solved(layer.pipeline, ends, split)
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(found.reshape(layer.weight.shape)))
-    return math.sqrt(missed) / max(float(np.linalg.norm(kernel)), TINY)
-
-
-def _solved(pipeline: KernelPipeline, ends: Ends, kernel: Floats) -> tuple[Floats, float]:
-    """Return the coefficients ``(o, i, n)`` closest to a kernel ``(o, g, i, f, k*k)``, and the squared rest."""
-    if isinstance(pipeline, SumPipeline):
-        return _solved_sum(pipeline, ends, kernel)
-    o, g, i, f, pixels = kernel.shape
-    wanted = kernel.transpose(1, 3, 4, 0, 2).reshape(g * f * pixels, o * i)  # (g*f*k*k, o*i)
-    drawn = _drawn(pipeline)
-    found = _least_squares(drawn, wanted)
-    return found.T.reshape(o, i, -1), float(np.square(drawn @ found - wanted).sum())  # (o, i, n)
-
-
-def _solved_sum(pipeline: SumPipeline, ends: Ends, kernel: Floats) -> tuple[Floats, float]:
-    """Solve pair by pair of the summands."""
-    o, _, i, _, pixels = kernel.shape
-    targets, sources = ([(kind, len(list(run))) for kind, run in groupby(end.summands)] for end in ends)
-    coefficients, rest = [], 0.0
-    rows = np.split(kernel, np.cumsum([kind.dim * a for kind, a in targets])[:-1], axis=1)
-    blocks = [np.split(row, np.cumsum([kind.dim * b for kind, b in sources])[:-1], axis=3) for row in rows]
-    pairs = product(zip(targets, blocks, strict=True), enumerate(sources))
-    for (((target, a), row), (column, (source, b))), part in zip(pairs, pipeline.parts, strict=True):
-        block = row[column].reshape(o, a, target.dim, i, b, source.dim, pixels)
-        joint = block.reshape(o * a, target.dim, i * b, source.dim, pixels)
-        found, missed = _solved(cast(KernelPipeline, part), (target, source), joint)  # (o*a, i*b, n)
-        coefficients.append(found.reshape(o, a, i, b, -1).swapaxes(1, 2).reshape(o, i, -1))  # (o, i, a*b*n)
-        rest += missed
-    return np.concatenate(coefficients, axis=2), rest
-
-
-def _drawn(pipeline: KernelPipeline) -> scipy.sparse.csc_array:
-    """Return the kernels that the coefficients stand for, as the columns of a matrix ``(g*f*k*k, coefficients)``."""
-    shape = pipeline.coefficient_shape
-    exact = copy.deepcopy(pipeline).double()
-    columns = []
-    for part in torch.eye(int(np.prod(shape)), dtype=torch.float64).split(CHUNK):
-        with torch.no_grad():
-            kernels = exact.expand(part.view(len(part), 1, *shape))
-        columns.append(scipy.sparse.csc_array(kernels.reshape(len(part), -1).T.numpy()))
-    return scipy.sparse.csc_array(scipy.sparse.hstack(columns))
-
-
-def _least_squares(matrix: scipy.sparse.csc_array, wanted: Floats) -> Floats:
-    """Solve ``matrix x = wanted`` in the least squares, part by part of the columns that share rows."""
-    linked = scipy.sparse.csr_array(abs(matrix).T @ abs(matrix))
-    count, labels = scipy.sparse.csgraph.connected_components(linked, directed=False)
-    found = np.zeros((matrix.shape[1], wanted.shape[1]))
-    for part in range(count):
-        columns = np.flatnonzero(labels == part)
-        own = matrix[:, columns]
-        rows = np.unique(own.indices)
-        found[columns] = np.linalg.lstsq(own[rows].toarray(), wanted[rows], rcond=1e-9)[0]
-    return found
-
-
-def _set_bias(layer: Layer, bias: Floats | None) -> None:
-    """Set the bias, given for every channel."""
-    if layer.bias is None or bias is None:
-        return
-    directions = layer.out_type.representation.fixed  # (t, d)
-    coordinates = bias.reshape(layer.out_type.n, -1) @ np.linalg.pinv(directions)  # (n, t)
-    with torch.no_grad():
-        layer.bias.copy_(torch.from_numpy(coordinates))

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from equiconv.errors import ShapeError
 from equiconv.groups import FieldType
+from equiconv.groups.laws import Floats, Ints
 from equiconv.layers.layer import FieldLayer
 
 
@@ -31,9 +32,15 @@ class Gates(FieldLayer):
     owner: Tensor
 
     def __init__(
-        self, in_type: FieldType, out_type: FieldType, source: np.ndarray, *, gate: np.ndarray, owner: np.ndarray,
+        self,
+        in_type: FieldType,
+        out_type: FieldType,
+        source: Ints,
+        *,
+        gate: Ints,
+        owner: Ints,
         bias: Tensor,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(in_type, out_type)
         self.add_table("source", np.where(source < 0, in_type.channels, source))
         self.add_table("gate", gate)
@@ -61,7 +68,7 @@ class FixedMask(FieldLayer):
 
     mask: Tensor
 
-    def __init__(self, in_type: FieldType, mask: np.ndarray) -> None:
+    def __init__(self, in_type: FieldType, mask: Floats) -> None:
         super().__init__(in_type, in_type)
         self.add_table("mask", mask)
 
