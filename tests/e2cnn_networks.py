@@ -1,5 +1,7 @@
 """Networks that people make of e2cnn, small: as its examples and the experiments of its paper build them."""
 
+from collections import OrderedDict
+
 import torch
 from e2cnn import gspaces
 from e2cnn import nn as enn
@@ -169,3 +171,41 @@ def gates(enn, kind, space, unit, width, size, padding):
     )
     conv = enn.R2Conv(kind, out, size, padding=padding)
     return enn.SequentialModule(conv, norm, activation), activation.out_type
+
+
+class E2SFCNN(torch.nn.Module):
+    """The six layers of the rotated digits, which restrict the reflections away before the fifth norm."""
+
+    def __init__(self, space, subgroup, widths=(1, 2, 2, 2, 2, 3), classes=10):
+        super().__init__()
+        self.in_type = kind = enn.FieldType(space, [space.trivial_repr])
+        settings = zip((9, 7, 7, 7, 7, 5), (0, 3, 3, 3, 3, 0), widths, strict=True)
+        layers = []
+        for index, (size, padding, width) in enumerate(settings):
+            out = enn.FieldType(space, width * [space.regular_repr])
+            layer = [("conv", enn.R2Conv(kind, out, size, padding=padding))]
+            if index == 4:
+                layer.append(("restrict", enn.RestrictionModule(out, subgroup)))
+                layer.append(("disentangle", enn.DisentangleModule(layer[-1][1].out_type)))
+                out = layer[-1][1].out_type
+                space = out.gspace
+            layer.append(("bn", enn.InnerBatchNorm(out)))
+            if index == 5:
+                layer.append(("gpool", enn.GroupPooling(out)))
+                out = layer[-1][1].out_type
+            if index in (1, 3):
+                layer.append(("pool", enn.PointwiseMaxPool(out, kernel_size=2)))
+            layer.append(("elu", enn.ELU(out)))
+            layers.append(enn.SequentialModule(OrderedDict(layer)))
+            kind = out
+        self.layers = torch.nn.ModuleList(layers)
+        self.pool = enn.PointwiseAdaptiveMaxPool(kind, 1)
+        self.head = torch.nn.Sequential(torch.nn.Dropout(0.3), torch.nn.Linear(kind.size, classes))
+
+    def forward(self, x):
+        x = enn.GeometricTensor(x, self.in_type)
+        for layer in self.layers:
+            x = layer(x)
+        x = self.pool(x).tensor
+        b, c, _, _ = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
+        return self.head(x.view(b, c))

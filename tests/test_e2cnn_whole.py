@@ -13,6 +13,7 @@ from equiconv.errors import EquiconvError
 from equiconv.groups import Cyclic
 from equiconv.interop import from_e2cnn
 from equiconv.interop.e2cnn import field_type_from_e2cnn, fields_from_e2cnn
+from equiconv.layers import FieldBatchNorm
 from equiconv.testing import assert_equivariant, equivariance_error
 
 pairs = pytest.importorskip("e2cnn_pairs", reason="e2cnn is not installed")
@@ -63,12 +64,18 @@ def small(space):
     return networks.SmallSFCNN(space, "regular", networks.regular), images(2, 1, 20)
 
 
+def digits(space, subgroup):
+    return networks.E2SFCNN(space, subgroup), images(2, 1, 28)
+
+
 NETWORKS = {
     "notebook": steerable,
     "wide D8": lambda: wide(rotations=8),
     "wide C8": lambda: wide(rotations=8, flips=False),
     "gated SO2": irreps,
     "small C16": lambda: small(gspaces.Rot2dOnR2(16)),
+    "digits, D4 to C4": lambda: digits(gspaces.FlipRot2dOnR2(4), (None, 4)),
+    "digits, C8 to C2": lambda: digits(gspaces.Rot2dOnR2(8), 2),
     "small D4": lambda: small(gspaces.FlipRot2dOnR2(4)),
 }
 
@@ -243,6 +250,27 @@ def test_errors_say_where_the_module_is():
     inner = enn.SequentialModule(enn.ReLU(kind), enn.NormMaxPool(kind, 2, dilation=2))
     with pytest.raises(EquiconvError, match=r"^1: 1: NormMaxPool"):
         from_e2cnn(torch.nn.Sequential(enn.ReLU(kind), inner))
+
+
+class OwnNorm(enn.InnerBatchNorm):
+    pass
+
+
+class OwnReLU(enn.ReLU):
+    def forward(self, x):
+        return super().forward(x) * 2.0
+
+
+def test_derived_classes():
+    kind = pairs.TYPES["mixed"]
+    assert isinstance(pairs.check(OwnNorm(kind)), FieldBatchNorm)
+    pairs.check(OwnReLU(kind))
+    pairs.check(enn.SequentialModule(OwnNorm(kind), OwnReLU(kind), enn.R2Conv(kind, kind, 3)))
+
+
+def test_what_is_no_module_is_refused():
+    with pytest.raises(EquiconvError, match="modules"):
+        from_e2cnn(pairs.TYPES["mixed"])
 
 
 def test_shared_modules_stay_shared():

@@ -13,6 +13,7 @@ from equiconv.errors import EquiconvError
 from equiconv.interop.e2cnn import activations, convolutions, gating, norms, pooling
 from equiconv.interop.e2cnn.basis import ChangeOfBasis
 from equiconv.interop.e2cnn.fields import Fields
+from equiconv.interop.e2cnn.names import e2cnn_name, holds_e2cnn
 
 __all__ = ["from_e2cnn"]
 
@@ -87,6 +88,8 @@ def from_e2cnn(module: nn.Module) -> nn.Module:
     Source:
         Weiler and Cesa, General E(2)-Equivariant Steerable CNNs (NeurIPS 2019), and its library e2cnn 0.2.3.
     """
+    if not isinstance(module, nn.Module):
+        raise EquiconvError(f"from_e2cnn converts modules, of e2cnn or made of them; got {module!r}")
     return converted(module, {})
 
 
@@ -99,17 +102,17 @@ def converted(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
 
 
 def _converted(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
-    name = type(module).__name__
+    name = e2cnn_name(module)
     if not holds_e2cnn(module):
         return copy.deepcopy(module)
-    if is_e2cnn(module) and name in CONVERTERS:
+    if name in CONVERTERS:
         return _single(module, CONVERTERS[name])
-    if is_e2cnn(module) and name in REFUSED:
+    if name in REFUSED:
         raise EquiconvError(f"{name} of e2cnn has no equal in equiconv: {REFUSED[name]}")
     parts = OrderedDict((key, child) for key, child in module._modules.items() if child is not None)  # shared ones too
     if isinstance(module, nn.ModuleList):
         return nn.ModuleList(_part(key, child, made) for key, child in parts.items())
-    if type(module) is nn.Sequential or (is_e2cnn(module) and name == "SequentialModule"):
+    if name == "SequentialModule" or type(module) is nn.Sequential:
         return nn.Sequential(OrderedDict((key, _part(key, child, made)) for key, child in parts.items()))
     from equiconv.interop.e2cnn.tracing import traced  # it loads torch.fx
 
@@ -137,17 +140,7 @@ def _part(key: str, module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
 def is_step(module: nn.Module) -> bool:
     """Tell whether a module is converted as a whole, not what its forward does."""
     known = (CONVERTERS.keys() | REFUSED.keys() | {"SequentialModule"}) - {"BranchingModule", "MergeModule"}
-    return not holds_e2cnn(module) or (is_e2cnn(module) and type(module).__name__ in known)
-
-
-def is_e2cnn(module: nn.Module) -> bool:
-    """Tell whether a module is of a class of e2cnn."""
-    return type(module).__module__.split(".")[0] == "e2cnn"
-
-
-def holds_e2cnn(module: nn.Module) -> bool:
-    """Tell whether a module, or one within it, is of e2cnn or derived from it."""
-    return any(base.__module__.split(".")[0] == "e2cnn" for part in module.modules() for base in type(part).__mro__)
+    return e2cnn_name(module) in known or not holds_e2cnn(module)
 
 
 def rearranged(module: Any) -> nn.Module:

@@ -19,6 +19,7 @@ from torch import fx, nn
 
 from equiconv.errors import EquiconvError
 from equiconv.interop.e2cnn.layout import Layout, as_fields
+from equiconv.interop.e2cnn.names import e2cnn_name, is_derived
 
 Convert = Callable[[str], nn.Module]
 
@@ -82,7 +83,7 @@ class FieldTracer(fx.Tracer):
         """Return the placeholders; those of a module between fields are fields."""
         fn, args = super().create_args_for_root(root_fn, is_module, concrete_args)
         kinds = getattr(self.root, "in_type", None)
-        if _derived(self.root) and kinds is not None:
+        if is_derived(self.root) and kinds is not None:
             kinds = kinds if isinstance(kinds, tuple) else (kinds,)
             args[1:] = [self._fields(x, kind, "forward") for x, kind in zip(args[1:], kinds, strict=True)]
         return fn, args
@@ -103,12 +104,12 @@ class FieldTracer(fx.Tracer):
 
     def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record the call of a module."""
-        name = type(m).__name__
-        if _from_e2cnn(m) and name == "BranchingModule":
+        name = e2cnn_name(m)
+        if name == "BranchingModule":
             return _branches(m, *args)
-        if _from_e2cnn(m) and name == "MergeModule":
+        if name == "MergeModule":
             return _merged(m, *args)
-        if not (_from_e2cnn(m) and self.is_step(m)):
+        if name is None or not self.is_step(m):
             return super().call_module(m, forward, args, kwargs)
         kinds: Any = m.in_type if isinstance(m.in_type, tuple) else (m.in_type,)
         if kwargs or len(args) != len(kinds):
@@ -127,14 +128,6 @@ class FieldTracer(fx.Tracer):
             got = "an ordinary tensor" if isinstance(x, fx.Proxy) else x.type
             raise EquiconvError(f"{name} of e2cnn takes fields of {kind}; got {got}")
         return x
-
-
-def _from_e2cnn(module: nn.Module) -> bool:
-    return type(module).__module__.split(".")[0] == "e2cnn"
-
-
-def _derived(module: nn.Module) -> bool:
-    return any(base.__module__.split(".")[0] == "e2cnn" for base in type(module).__mro__)
 
 
 def _branches(module: Any, x: Any) -> dict[str, Any]:
