@@ -115,6 +115,17 @@ def test_subgroups_of_a_continuous_group(which):
     pairs.check(enn.R2Conv(restricted.out_type, restricted.out_type, 3, recompute=True))
 
 
+@pytest.mark.parametrize(("name", "which"), [("induced", (None, -1)), ("signs", (0, 2)), ("signs", (None, 4))])
+def test_restricted_induced_fields(name, which):
+    kind = enn.RestrictionModule(TYPES[name], which).out_type
+    for make in (enn.NormNonLinearity, enn.InducedNormNonLinearity, enn.InducedNormBatchNorm, enn.InducedNormPool):
+        try:
+            module = make(kind)
+        except AssertionError:  # e2cnn knows invariant parts in it
+            continue
+        pairs.check(module)
+
+
 def regular_and_others(space):
     irreps = list(space.fibergroup.irreps.values())
     found = [irreps[0], irreps[-1], irreps[min(2, len(irreps) - 1)]]

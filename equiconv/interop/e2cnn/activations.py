@@ -12,7 +12,9 @@ from torch.nn import functional as F
 from equiconv.errors import EquiconvError
 from equiconv.groups.laws import Ints
 from equiconv.interop.e2cnn.fields import Fields
+from equiconv.interop.e2cnn.kinds import part_size
 from equiconv.interop.e2cnn.layers import PixelDropout, squashed
+from equiconv.interop.e2cnn.names import e2cnn_name
 from equiconv.layers import NormActivation, Pointwise, VectorFieldActivation
 from equiconv.layers.parts import Parts
 
@@ -43,7 +45,7 @@ def pointwise(module: Any) -> nn.Module:
 def by_norm(module: Any) -> nn.Module:
     """Convert a ``NormNonLinearity`` or ``InducedNormNonLinearity``."""
     fields = Fields(module.in_type)
-    induced = type(module).__name__.startswith("Induced")
+    induced = e2cnn_name(module) == "InducedNormNonLinearity"
     name = getattr(module._function, "__name__", "")
     function = FUNCTIONS.get(name, squashed)
     biased = module.log_bias is not None
@@ -53,7 +55,8 @@ def by_norm(module: Any) -> nn.Module:
     layer = NormActivation(kept, function, parts=parts, bias=biased)
     if layer.bias is None:
         return layer
-    sizes = [_sizes(r) for r in module.in_type.representations] if induced else fields.sizes
+    theirs = module.in_type.representations
+    sizes = [(r.size, part_size(r)) for r in theirs] if induced else fields.sizes
     bias = np.empty(len(fields.sizes))
     bias[fields.by_size(sizes)] = module.log_bias.detach().double().exp().flatten().cpu().numpy()
     values = fields.ordered(bias)  # (n, kinds)
@@ -64,17 +67,13 @@ def by_norm(module: Any) -> nn.Module:
     return layer
 
 
-def _sizes(representation: Any) -> tuple[int, int]:
-    """Return the size of an induced field, and of its parts."""
-    tags = [tag for tag in representation.supported_nonlinearities if tag.startswith("induced_norm")]
-    return representation.size, int(tags[0].split("_")[-1])
-
-
 def check_blocks(theirs: Any, fields: Fields) -> None:
     """Raise unless our blocks are the parts that e2cnn takes."""
-    wanted = [_sizes(theirs.representations[i])[1] for i in fields.places[0]]
-    for kind, size in zip(fields.unit, wanted, strict=True):
-        if any(len(block) != size for block in kind.representation.blocks):
+    for kind, place in zip(fields.unit, fields.places[0], strict=True):
+        size = part_size(theirs.representations[place])
+        blocks = kind.representation.blocks
+        parts = abs(kind.change).reshape(len(kind.change), -1, size or 1).max(2) > 1e-6  # (entries, e2cnn's parts)
+        if any(len(block) != size or parts[list(block)].any(0).sum() != 1 for block in blocks):
             raise EquiconvError(f"{kind.representation!r} has no blocks of {size} entries, as e2cnn takes them")
 
 

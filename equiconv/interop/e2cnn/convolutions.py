@@ -12,6 +12,7 @@ from equiconv.groups import FieldType
 from equiconv.interop.e2cnn.blocks import BlockConvolution
 from equiconv.interop.e2cnn.fields import Fields
 from equiconv.interop.e2cnn.fitting import FIT, fit, wanted
+from equiconv.interop.e2cnn.names import e2cnn_name
 from equiconv.layers import GroupConv2d, GroupConvTranspose2d
 
 LARGE = 400  # entries of a kernel between two sums of unlike representations: beyond, tables would be huge
@@ -163,7 +164,7 @@ def _refused(module: Any, missed: list[str]) -> str:
     why = (
         "e2cnn's finite differences are not equivariant under reflections, and for turns off the grid other stencils "
         "than those of equiconv.bases.Derivatives"
-        if type(module).__name__ == "R2Diffop"
+        if e2cnn_name(module) == "R2Diffop"
         else "e2cnn gives a second reflection axis in one process the kernels of the first: pass recompute=True there"
     )
     return f"the kernel of {type(module).__name__} has no equal in equiconv: {'; '.join(missed)}. {why}"

@@ -59,17 +59,24 @@ def kind_of(theirs: Any, group: Group, elements: list[Any]) -> Kind:
         raise FieldTypeError(f"equiconv has orthogonal representations only; {theirs.name} of e2cnn is not orthogonal")
     if ((rho == 0) | (rho == 1)).all():
         return _permuted(group, rho.argmax(axis=1))
-    length = _sub_size(theirs)
-    if length is not None and length < theirs.size:
+    length = part_size(theirs)
+    if length is not None and _are_sent_around(rho, length):
         return _induced(group, rho, length)
     indices, basis = Representation(group, rho).decompose()
     return Kind(reduce(add, [group.irreps[k] if k else group.trivial for k in indices]), snapped(basis.T))
 
 
-def _sub_size(theirs: Any) -> int | None:
+def part_size(theirs: Any) -> int | None:
     """Return the size of the parts that an induced representation is made of; None if it is no such one."""
     sizes = [tag.split("_")[-1] for tag in theirs.supported_nonlinearities if tag.startswith("induced_norm")]
     return int(sizes[0]) if sizes else None
+
+
+def _are_sent_around(rho: Floats, length: int) -> bool:
+    """Tell whether the first of several blocks of entries is sent to each other one, as a whole."""
+    count = rho.shape[1] // length
+    parts = abs(rho[:, :, :length]).reshape(len(rho), count, length, length).max((2, 3)) > ORTHOGONAL  # (g, to)
+    return count > 1 and bool((parts.sum(1) == 1).all() and parts.any(0).all())
 
 
 def _permuted(group: Group, images: Ints) -> Kind:
@@ -102,17 +109,21 @@ def _induced(group: Group, rho: Floats, length: int) -> Kind:
     """Return an induced representation, whose blocks of entries are sent to one another as wholes."""
     still = np.flatnonzero(abs(rho[:, :length, :length]).max((1, 2)) > ORTHOGONAL)
     part = _named_subgroup(group, still)
-    embedded = group.subgroup(part)
-    inner = rho[list(embedded.elements)][:, :length, :length]
-    for irrep in part.irreps:
-        copies = intertwiners(irrep.rho, inner) if irrep.rho.shape == inner.shape else []
-        if copies:
-            ours = irrep.induce(group)
-            seed = np.zeros((ours.dim, ours.dim))
-            seed[:length, :length] = copies[0]
-            change = np.einsum("gij,jk,glk->il", ours.rho, seed, rho) / len(still)
-            return Kind(ours, snapped(change))
-    raise FieldTypeError(f"no irrep of {part!r} induces this representation of {group!r}")
+    inner = rho[list(group.subgroup(part).elements)][:, :length, :length]
+    own, turn = _alike(part, inner)
+    ours = own.induce(group)
+    seed = np.zeros((ours.dim, ours.dim))
+    seed[:length, :length] = turn
+    change = np.einsum("gij,jk,glk->il", ours.rho, seed, rho) / len(still)
+    return Kind(ours, snapped(change))
+
+
+def _alike(group: Group, rho: Floats) -> tuple[Representation, Floats]:
+    """Return the irrep that these matrices are, if it is one, and the change of basis to it."""
+    for irrep in group.irreps:
+        if irrep.rho.shape == rho.shape and (copies := intertwiners(irrep.rho, rho)):
+            return irrep, copies[0]
+    return Representation(group, rho), np.eye(rho.shape[1])
 
 
 def _named_subgroup(group: Group, elements: Ints) -> Group:

@@ -10,7 +10,8 @@ from equiconv.errors import EquiconvError
 from equiconv.groups import FieldType
 from equiconv.groups.laws import Floats
 from equiconv.interop.e2cnn.fields import Fields
-from equiconv.interop.e2cnn.kinds import Kind
+from equiconv.interop.e2cnn.kinds import Kind, part_size
+from equiconv.interop.e2cnn.names import e2cnn_name
 from equiconv.layers import FieldBatchNorm
 
 
@@ -53,21 +54,14 @@ def by_norm(module: Any) -> nn.Module:
     """Convert a ``NormBatchNorm`` or ``InducedNormBatchNorm``: the mean square of a field, and no mean."""
     fields = Fields(module.in_type)
     norm = _field_norm(fields.whole, module.eps, module.momentum, module.affine)
-    keys = [key if isinstance(key, tuple) else (key, 0) for key in module._order]
-    labels = [_label(representation, keys) for representation in module.in_type.representations]
-    order = [i for key in keys for i, label in enumerate(labels) if label == key]
+    induced = e2cnn_name(module) == "InducedNormBatchNorm"
+    labels = [(r.size, part_size(r)) if induced else r.size for r in module.in_type.representations]
+    order = [i for key in module._order for i, label in enumerate(labels) if label == key]
     for name, ours in (("running_var", norm.running_var), ("weight", norm.weight)):
         if ours is not None:
             parts = [getattr(module, f"{key}_{name}").flatten() for key in module._order]
             _fill(ours, fields, order, torch.cat(parts))
     return norm
-
-
-def _label(representation: Any, keys: list[tuple[int, int]]) -> tuple[int, int]:
-    """Return which of e2cnn's groups of fields a field is in: its size, and that of its parts if it is induced."""
-    sizes = [int(tag.split("_")[-1]) for tag in representation.supported_nonlinearities if "induced_norm" in tag]
-    found = [key for key in keys if key[0] == representation.size and key[1] in (0, *sizes)]
-    return found[0]
 
 
 def by_irrep(module: Any) -> nn.Module:

@@ -8,11 +8,12 @@ import numpy as np
 from torch import Tensor, nn
 
 from equiconv.errors import EquiconvError
-from equiconv.groups import FieldType
+from equiconv.groups import FieldType, Representation
 from equiconv.interop.e2cnn.activations import check_blocks
 from equiconv.interop.e2cnn.basis import ChangeOfBasis
 from equiconv.interop.e2cnn.fields import Fields
 from equiconv.interop.e2cnn.layers import FixedMask, OnPlane
+from equiconv.interop.e2cnn.names import e2cnn_name
 from equiconv.layers import AdaptivePool, BlurPool, Branches, GroupPool, NormPool, SpatialPool, Upsample
 
 
@@ -61,7 +62,7 @@ def _blur(kind: FieldType, blur: Tensor, stride: Any, padding: Any) -> nn.Module
 
 def adaptive(module: Any) -> nn.Module:
     """Convert a ``PointwiseAdaptiveAvgPool`` or ``PointwiseAdaptiveMaxPool``."""
-    mode = "max" if type(module).__name__.endswith("MaxPool") else "mean"
+    mode = "max" if e2cnn_name(module) == "PointwiseAdaptiveMaxPool" else "mean"
     return AdaptivePool(Fields(module.in_type).type, module.output_size, mode=mode, exact=False)
 
 
@@ -75,23 +76,27 @@ def longest(module: Any) -> nn.Module:
 
 def over_group(module: Any) -> nn.Module:
     """Convert a ``GroupPooling``."""
-    return _invariant(module, lambda kind: GroupPool(kind))
+    fields = Fields(module.in_type)
+    return _invariant(module, fields, [kind.whole for kind in fields.unit], GroupPool)
 
 
 def norms(module: Any) -> nn.Module:
     """Convert a ``NormPool``."""
-    return _invariant(module, lambda kind: NormPool(kind))
+    fields = Fields(module.in_type)
+    return _invariant(module, fields, [kind.whole for kind in fields.unit], NormPool)
 
 
 def induced_norms(module: Any) -> nn.Module:
     """Convert an ``InducedNormPool``."""
-    check_blocks(module.in_type, Fields(module.in_type))
+    fields = Fields(module.in_type)
+    check_blocks(module.in_type, fields)
+    return _invariant(module, fields, [kind.representation for kind in fields.unit], _longest_block)
 
-    def make(kind: FieldType) -> nn.Module:
-        first = NormPool(kind, parts="blocks")
-        return TypedSequential(first, GroupPool(first.out_type))
 
-    return _invariant(module, make)
+def _longest_block(kind: FieldType) -> nn.Module:
+    """Return the layer that takes the largest norm of the blocks of each field."""
+    first = NormPool(kind, parts="blocks")
+    return TypedSequential(first, GroupPool(first.out_type))
 
 
 class TypedSequential(nn.Sequential):
@@ -110,13 +115,13 @@ class TypedSequential(nn.Sequential):
         return last.out_type
 
 
-def _invariant(module: Any, make: Callable[[FieldType], nn.Module]) -> nn.Module:
+def _invariant(
+    module: Any, fields: Fields, unit: list[Representation], make: Callable[[FieldType], nn.Module]
+) -> nn.Module:
     """Return a layer that makes one number of each field, in the order of e2cnn."""
-    fields = Fields(module.in_type)
-    kinds = [FieldType(kind.whole, fields.n) for kind in fields.unit]
-    if len(kinds) == 1:
-        return make(kinds[0])
-    pool = Branches(*(make(kind) for kind in kinds))
+    if len(unit) == 1:
+        return make(FieldType(unit[0], fields.n))
+    pool = Branches(*(make(FieldType(representation, fields.n)) for representation in unit))
     order = np.eye(fields.places.size)[np.argsort(fields.places.ravel())]
     out = Fields(module.out_type).type
     return nn.Sequential(pool, ChangeOfBasis(order, in_type=pool.out_type, out_type=out))
