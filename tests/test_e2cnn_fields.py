@@ -9,7 +9,9 @@ import torch
 from equiconv.errors import EquiconvError, FieldTypeError, GroupError, ShapeError
 from equiconv.groups import O2, SO2, Cyclic, Dihedral, Flip, Trivial
 from equiconv.interop.e2cnn import conversion, field_type_from_e2cnn, fields, fields_from_e2cnn, fields_to_e2cnn
-from equiconv.testing import assert_group_laws
+from equiconv.layers import GroupConv2d
+from equiconv.losses import ien_draw
+from equiconv.testing import assert_equivariant, assert_group_laws, move_image
 
 pairs = pytest.importorskip("e2cnn_pairs", reason="e2cnn is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # e2cnn warns wherever it goes
@@ -126,6 +128,13 @@ def test_an_axis_of_the_mirror():
     assert np.allclose(group.plane[5] @ [c, s], [c, s])  # the line stays
     assert np.allclose(group.plane[5] @ [-s, c], [s, -c])
     assert repr(group) == "Dihedral(5, 0.3)"
+    x, diagonal = torch.randn(1, 1, 5, 5), Dihedral(2, math.pi / 4)
+    for g in range(4):
+        assert torch.equal(move_image(diagonal, x, g), diagonal.transform_image(x, g))
+    assert torch.equal(move_image(diagonal, x, 2), torch.rot90(x.flip(-2), 1, (-2, -1)))
+    assert_equivariant(GroupConv2d(1 * diagonal.trivial, 2 * diagonal.regular, 3))
+    with pytest.raises(GroupError, match="published draw"):
+        ien_draw(diagonal)
     assert group == Dihedral(5, 0.3) != Dihedral(5)
     assert Dihedral(5, 0.0).arguments == (5,)
     with pytest.raises(GroupError, match="axis"):

@@ -55,7 +55,11 @@ class Gates(FieldLayer):
         factors = torch.sigmoid(flat[:, self.gate] - self.bias[self.owner, None, None])  # (b, c', h, w)
         if self.keeps_gates:
             flat = torch.cat([flat, torch.ones_like(flat[:, :1])], 1)
-        return self.out_type.unflatten(flat[:, self.source] * factors)
+        return self.out_type.unflatten(flat[:, self.source] * factors.to(x.dtype))
+
+    def extra_repr(self) -> str:
+        """Return the types."""
+        return f"{self.in_type!r}, {self.out_type!r}"
 
 
 class FixedMask(FieldLayer):
@@ -79,6 +83,10 @@ class FixedMask(FieldLayer):
         if x.shape[-2:] != self.mask.shape:
             raise ShapeError(f"this mask is for maps of {tuple(self.mask.shape)}; got {tuple(x.shape[-2:])}")
         return x * self.mask.to(x.dtype)
+
+    def extra_repr(self) -> str:
+        """Return the type, and the size of the mask."""
+        return f"{self.in_type!r}, {tuple(self.mask.shape)}"
 
 
 class OnPlane(FieldLayer):
