@@ -112,9 +112,8 @@ class FieldTracer(fx.Tracer):
         if name is None or not self.is_step(m):
             return super().call_module(m, forward, args, kwargs)
         kinds: Any = m.in_type if isinstance(m.in_type, tuple) else (m.in_type,)
-        if kwargs or len(args) != len(kinds):
-            raise EquiconvError(f"{name} of e2cnn is called with {len(args)} tensors; expected {len(kinds)}")
-        inputs = tuple(self._fields(arg, kind, name) for arg, kind in zip(args, kinds, strict=True))
+        given = inspect.signature(type(m).forward).bind(m, *args, **kwargs).args[1:]
+        inputs = tuple(self._fields(arg, kind, name) for arg, kind in zip(given, kinds, strict=True))
         proxy = super().call_module(m, forward, inputs, {})
         proxy.node.meta["fields"] = m.out_type
         return geometric(proxy, m.out_type)
