@@ -127,8 +127,9 @@ def _drawn(pipeline: KernelPipeline) -> scipy.sparse.csc_array:
     columns = []
     for part in torch.eye(int(np.prod(shape)), dtype=torch.float64).split(CHUNK):
         with torch.no_grad():
-            kernels = exact.expand(part.view(len(part), 1, *shape))
-        columns.append(scipy.sparse.csc_array(kernels.reshape(len(part), -1).T.numpy()))
+            kernels = exact.expand(part.view(1, len(part), *shape))  # (g, n*f, k, k)
+        each = kernels.unflatten(1, (len(part), -1)).transpose(1, 2).flatten(3)  # (g, f, n, k*k)
+        columns.append(scipy.sparse.csc_array(each.transpose(2, 3).flatten(0, 2).numpy()))  # (g*f*k*k, n)
     return scipy.sparse.csc_array(scipy.sparse.hstack(columns))
 
 
