@@ -3,8 +3,7 @@
 from collections import OrderedDict
 
 import torch
-from e2cnn import gspaces
-from e2cnn import nn as enn
+from e2cnn_pairs import enn, gspaces
 
 
 class SteerableCNN(torch.nn.Module):

@@ -2,6 +2,7 @@
 
 import math
 
+import e2cnn_pairs as pairs
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,6 @@ from equiconv.layers import GroupConv2d
 from equiconv.losses import ien_draw
 from equiconv.testing import assert_equivariant, assert_group_laws, move_image
 
-pairs = pytest.importorskip("e2cnn_pairs", reason="e2cnn is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # e2cnn warns wherever it goes
 enn, gspaces, SPACES, TYPES = pairs.enn, pairs.gspaces, pairs.SPACES, pairs.TYPES
 

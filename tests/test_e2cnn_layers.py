@@ -2,6 +2,7 @@
 
 import math
 
+import e2cnn_pairs as pairs
 import pytest
 import torch
 
@@ -11,7 +12,6 @@ from equiconv.interop.e2cnn import from_e2cnn
 from equiconv.layers import GroupConv2d
 from equiconv.testing import assert_equivariant
 
-pairs = pytest.importorskip("e2cnn_pairs", reason="e2cnn is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # e2cnn warns wherever it goes
 enn, SPACES, TYPES = pairs.enn, pairs.SPACES, pairs.TYPES
 

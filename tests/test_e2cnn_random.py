@@ -2,10 +2,10 @@
 
 import random
 
+import e2cnn_pairs as pairs
 import pytest
 import torch
 
-pairs = pytest.importorskip("e2cnn_pairs", reason="e2cnn is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # e2cnn warns wherever it goes
 enn, gspaces = pairs.enn, pairs.gspaces
 

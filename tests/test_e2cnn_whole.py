@@ -5,6 +5,8 @@ import pickle
 import subprocess
 import sys
 
+import e2cnn_networks as networks
+import e2cnn_pairs as pairs
 import pytest
 import torch
 
@@ -14,9 +16,6 @@ from equiconv.interop import from_e2cnn
 from equiconv.interop.e2cnn import field_type_from_e2cnn, fields_from_e2cnn
 from equiconv.layers import FieldBatchNorm
 from equiconv.testing import assert_equivariant, equivariance_error
-
-pairs = pytest.importorskip("e2cnn_pairs", reason="e2cnn is not installed")
-import e2cnn_networks as networks  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # e2cnn warns wherever it goes
 enn, gspaces = pairs.enn, pairs.gspaces
