@@ -190,6 +190,51 @@ def test_what_a_forward_does_with_fields():
     assert ours_fields.shape[1:3] == field_type_from_e2cnn(fields.type).shape
 
 
+class Unwrapping(torch.nn.Module):
+    def forward(self, x, scale=2.0):
+        return scale * x.tensor.mean((2, 3))
+
+
+class Wrapping(torch.nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x):
+        return enn.GeometricTensor(x, self.kind)
+
+
+class WithDefaults(enn.EquivariantModule):
+    """A block of one's own, with an option, and with parts that know nothing of e2cnn but are given its tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.in_type = self.out_type = pairs.TYPES["mixed"]
+        self.conv = enn.R2Conv(self.in_type, self.out_type, 3, padding=1)
+        self.same = torch.nn.Identity()
+        self.last = Unwrapping()
+
+    def forward(self, x, residual=True):
+        assert x.type == self.in_type
+        y = self.same(self.conv(x))
+        return y + x if residual else y
+
+    def evaluate_output_shape(self, input_shape):
+        return input_shape
+
+
+def test_parts_that_are_given_fields():
+    block = WithDefaults()
+    pairs.check(block)
+    pairs.check(enn.SequentialModule(block, enn.ELU(block.out_type)))
+    network = torch.nn.Sequential(enn.R2Conv(block.in_type, block.out_type, 3), block, Unwrapping())
+    ours, x = from_e2cnn(pairs.drawn(network)), torch.randn(2, block.in_type.size, 7, 7)
+    expected = network(enn.GeometricTensor(x, block.in_type))
+    assert torch.allclose(ours(fields_from_e2cnn(x, block.in_type)), expected, atol=1e-5)
+    ours = from_e2cnn(torch.nn.Sequential(Wrapping(block.in_type), network))
+    assert torch.allclose(ours(x), expected, atol=1e-5)
+
+
 class Deciding(torch.nn.Module):
     def __init__(self):
         super().__init__()

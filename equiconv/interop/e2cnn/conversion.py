@@ -3,6 +3,7 @@
 import copy
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,9 @@ def from_e2cnn(module: nn.Module) -> nn.Module:
     """
     if not isinstance(module, nn.Module):
         raise EquiconvError(f"from_e2cnn converts modules, of e2cnn or made of them; got {module!r}")
-    return converted(module, {})
+    made = converted(module, {})
+    devices = {tensor.device for tensor in chain(module.parameters(), module.buffers())}
+    return made.to(devices.pop()) if len(devices) == 1 else made
 
 
 def converted(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
@@ -112,7 +115,7 @@ def _converted(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
     parts = OrderedDict((key, child) for key, child in module._modules.items() if child is not None)  # shared ones too
     if isinstance(module, nn.ModuleList):
         return nn.ModuleList(_part(key, child, made) for key, child in parts.items())
-    if name == "SequentialModule" or type(module) is nn.Sequential:
+    if name == "SequentialModule" or (type(module) is nn.Sequential and all(map(holds_e2cnn, parts.values()))):
         return nn.Sequential(OrderedDict((key, _part(key, child, made)) for key, child in parts.items()))
     from equiconv.interop.e2cnn.tracing import traced  # it loads torch.fx
 
@@ -148,8 +151,10 @@ def rearranged(module: Any) -> nn.Module:
     from equiconv.interop.e2cnn.tracing import geometric
 
     source, target = Fields(module.in_type), Fields(module.out_type)
+    device = next(module.buffers(), torch.empty(0)).device
     with torch.no_grad():
-        image = module(geometric(torch.eye(module.in_type.size)[:, :, None, None], module.in_type)).tensor
+        channels = torch.eye(module.in_type.size, device=device)[:, :, None, None]
+        image = module(geometric(channels, module.in_type)).tensor
     theirs = image[:, :, 0, 0].T.double().cpu().numpy()  # (out, in)
     matrix = target.matrix @ np.asarray((source.matrix @ theirs.T).T)
     return ChangeOfBasis(matrix, in_type=source.type, out_type=target.type)

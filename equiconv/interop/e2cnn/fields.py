@@ -6,13 +6,14 @@ from operator import add
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse
 from torch import Tensor
 
 from equiconv.groups import FieldType, Representation
 from equiconv.groups.laws import Floats, Ints
 from equiconv.interop.e2cnn.basis import ChangeOfBasis
-from equiconv.interop.e2cnn.kinds import Kind, joined, kind_of
+from equiconv.interop.e2cnn.kinds import Kind, kind_of
 from equiconv.interop.e2cnn.spaces import elements_of, group_of
 
 __all__ = ["field_type_from_e2cnn", "fields_from_e2cnn", "fields_to_e2cnn"]
@@ -66,7 +67,7 @@ class Fields:
         source = np.concatenate([starts[i] + np.arange(self.sizes[i]) for i in self.places.ravel()])
         rows = np.arange(len(source))
         order = scipy.sparse.csr_array((np.ones(len(source)), (rows, source)))
-        change = scipy.sparse.csr_array(joined([kind.change for kind in self.unit]))
+        change = scipy.sparse.csr_array(scipy.linalg.block_diag(*(kind.change for kind in self.unit)))
         return scipy.sparse.csr_array(scipy.sparse.kron(scipy.sparse.eye_array(self.n), change) @ order)
 
     def entering(self) -> ChangeOfBasis:

@@ -6,7 +6,6 @@ from operator import add
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from equiconv.errors import FieldTypeError
 from equiconv.groups import O2, SO2, Cyclic, Dihedral, Group, Representation
@@ -132,8 +131,3 @@ def _named_subgroup(group: Group, elements: Ints) -> Group:
     if isinstance(group, (Dihedral, O2)) and np.array_equal(elements, np.arange(count)):
         return SO2(group.max_frequency or 1) if isinstance(group, O2) else Cyclic(count)
     return group.subgroup(elements.tolist())
-
-
-def joined(changes: list[Floats]) -> Floats:
-    """Return the block-diagonal matrix of several changes of basis."""
-    return scipy.linalg.block_diag(*changes)

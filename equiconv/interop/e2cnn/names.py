@@ -23,5 +23,7 @@ def is_derived(module: nn.Module) -> bool:
 
 
 def holds_e2cnn(module: nn.Module) -> bool:
-    """Tell whether a module, or one within it, is of e2cnn or derived from it."""
-    return any(is_derived(part) for part in module.modules())
+    """Tell whether a module, or one within it, is of e2cnn or derived from it, or has one of its types."""
+    return any(
+        is_derived(part) or any(is_of_e2cnn(type(value)) for value in vars(part).values()) for part in module.modules()
+    )

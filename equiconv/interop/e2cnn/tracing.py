@@ -9,9 +9,11 @@ import copy
 import inspect
 import linecache
 import operator
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,6 +31,12 @@ def geometric(x: Any, field_type: Any) -> Any:
     from e2cnn.nn import GeometricTensor
 
     return GeometricTensor(x, field_type)
+
+
+def _is_geometric(x: Any) -> bool:
+    from e2cnn.nn import GeometricTensor
+
+    return isinstance(x, GeometricTensor)
 
 
 @contextmanager
@@ -80,13 +88,15 @@ class FieldTracer(fx.Tracer):
                 self.graph.erase_node(node)
 
     def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> Any:
-        """Return the placeholders; those of a module between fields are fields."""
-        fn, args = super().create_args_for_root(root_fn, is_module, concrete_args)
+        """Return the placeholders: of the arguments without defaults; those of a module between fields are fields."""
+        _, *parameters = inspect.signature(root_fn).parameters.values()
+        names = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+        inputs = [self.create_proxy("placeholder", name, (), {}) for name in names]
         kinds = getattr(self.root, "in_type", None)
         if is_derived(self.root) and kinds is not None:
             kinds = kinds if isinstance(kinds, tuple) else (kinds,)
-            args[1:] = [self._fields(x, kind, "forward") for x, kind in zip(args[1:], kinds, strict=True)]
-        return fn, args
+            inputs = [self._fields(x, kind, "forward") for x, kind in zip(inputs, kinds, strict=True)]
+        return root_fn, [self.root, *inputs]
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Tell whether a module is one step of the graph."""
@@ -94,9 +104,7 @@ class FieldTracer(fx.Tracer):
 
     def create_arg(self, a: Any) -> Any:
         """Return an argument as the graph holds it; fields are marked with their type."""
-        from e2cnn.nn import GeometricTensor
-
-        if isinstance(a, GeometricTensor):
+        if _is_geometric(a):
             node = self.create_node("call_function", as_fields, (super().create_arg(a.tensor),), {})
             node.meta["fields"] = a.type
             return node
@@ -110,7 +118,8 @@ class FieldTracer(fx.Tracer):
         if name == "MergeModule":
             return _merged(m, *args)
         if name is None or not self.is_step(m):
-            return super().call_module(m, forward, args, kwargs)
+            unwraps = any(_is_geometric(arg) for arg in (*args, *kwargs.values()))
+            return forward(*args, **kwargs) if unwraps else super().call_module(m, forward, args, kwargs)
         kinds: Any = m.in_type if isinstance(m.in_type, tuple) else (m.in_type,)
         given = inspect.signature(type(m).forward).bind(m, *args, **kwargs).args[1:]
         inputs = tuple(self._fields(arg, kind, name) for arg, kind in zip(given, kinds, strict=True))
@@ -188,10 +197,9 @@ def _recorded(module: nn.Module, tracer: FieldTracer) -> fx.Graph:
     except EquiconvError:
         raise
     except Exception as error:
-        lines = [
-            frame for frame in traceback.extract_tb(error.__traceback__) if not _is_of(frame.filename, "torch", "e2cnn")
-        ]
-        where = f'{lines[-1].filename}, line {lines[-1].lineno}, "{lines[-1].line}"' if lines else "some place"
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f for f in frames if f.filename != __file__ and not _is_of(f.filename, "torch", "e2cnn")]
+        where = f'{own[-1].filename}, line {own[-1].lineno}, "{own[-1].line}"' if own else "some place"
         raise EquiconvError(
             f"the forward of {type(module).__name__} cannot be followed at {where}: {error}. Convert the modules in it "
             "one by one with from_e2cnn, and write the forward with them"
@@ -199,5 +207,5 @@ def _recorded(module: nn.Module, tracer: FieldTracer) -> fx.Graph:
 
 
 def _is_of(filename: str, *packages: str) -> bool:
-    """Tell whether a file is of one of these packages."""
-    return any(f"/{package}/" in filename.replace("\\", "/") for package in packages)
+    """Tell whether a file is of one of these packages, which are loaded."""
+    return any(Path(filename).is_relative_to(Path(str(sys.modules[name].__file__)).parent) for name in packages)
