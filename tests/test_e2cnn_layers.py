@@ -224,7 +224,10 @@ def test_an_axis_that_came_second_is_refused():
 
 def test_what_has_no_equal_is_refused_with_its_name():
     regular, space = TYPES["regular"], SPACES["C8"]
+    concatenated = enn.ConcatenatedNonLinearity.__new__(enn.ConcatenatedNonLinearity)
+    torch.nn.Module.__init__(concatenated)  # making one needs an old version of another package
     refused = [
+        concatenated,
         enn.NormMaxPool(regular, 2, dilation=2),
         enn.InnerBatchNorm(TYPES["mixed"], track_running_stats=False),
         enn.InnerBatchNorm(TYPES["mixed"], momentum=None),
