@@ -2,7 +2,8 @@
 
 import copy
 import io
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
@@ -64,6 +65,14 @@ def traced_in_training(case: Case) -> None:
     torch.testing.assert_close(dict(program.state_dict()), module.state_dict(), check_stride=False)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Ignore what other libraries warn each other of: a context."""
+    with catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        simplefilter("ignore")
+        yield
+
+
 class _Part(nn.Module):
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -81,8 +90,7 @@ def exported_to_onnx(case: Case) -> None:
     import onnxruntime  # only here
 
     module = _Part(case.module())
-    with catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        simplefilter("ignore")  # the exporter's own
+    with _quiet():
         program = torch.onnx.export(
             module,
             (case.inputs(module.inner),),
@@ -116,10 +124,18 @@ def in_eight_bits(case: Case) -> None:
     exported = equiconv.export(module, x)
     if not any(isinstance(part, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) for part in exported.modules()):
         raise NotApplicable("has no kernels")
+    with _quiet():
+        small = _quantized(exported, x)
+    if not any("quantize_per_tensor" in str(node.target) for node in small.graph.nodes):
+        raise Limit("torchao's quantizer leaves it in single precision")
+    close(small(x), module(x), 0.1)
+
+
+def _quantized(module: nn.Module, x: Tensor) -> torch.fx.GraphModule:
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # slow to import
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 
-    graph = torch.export.export(exported, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
+    graph = torch.export.export(module, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
     quantizer = x86.X86InductorQuantizer().set_global(x86.get_default_x86_inductor_quantization_config())
     try:
         prepared = prepare_pt2e(graph, quantizer)
@@ -128,7 +144,4 @@ def in_eight_bits(case: Case) -> None:
             raise
         raise Limit("torchao's quantizer takes no convolution whose input or output is used several times") from error
     prepared(x)
-    small = convert_pt2e(prepared)
-    if not any("quantize_per_tensor" in str(node.target) for node in small.graph.nodes):
-        raise Limit("torchao's quantizer leaves it in single precision")
-    close(small(x), module(x), 0.1)
+    return convert_pt2e(prepared)
