@@ -14,7 +14,8 @@ from sphinx.util.logging import getLogger
 
 import equiconv
 
-sys.path.insert(0, str(Path(__file__).parent))  # for gallery_parts, which Sphinx takes by name
+sys.path.insert(0, str(Path(__file__).parent))
+measured = import_module("measured")
 
 project = "equiconv"
 author = "The equiconv authors"
@@ -32,7 +33,8 @@ extensions = [
 exclude_patterns = ["_build", "gallery", "examples/*.ipynb"]
 templates_path: list[str] = []
 
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
+myst_substitutions = measured.tables()
 myst_heading_anchors = 3
 
 nb_execution_mode = "force"
@@ -45,6 +47,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "within_subsection_order": "gallery_parts.Order",
     "image_scrapers": ("gallery_parts.drawn", "matplotlib"),
+    "capture_repr": (),  # what is not a figure is printed where it is meant to be read
     "download_all_examples": False,
     "show_signature": False,
     "write_computation_times": False,

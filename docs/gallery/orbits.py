@@ -2,8 +2,8 @@
 The orbit of an image
 =====================
 
-A group is known by what it does to an image. The images that its elements make of one are the *orbit* of it. A network
-that is equivariant to the group treats all of them alike.
+A group is known by what it does to an image. The images that its elements make of one are the *orbit* of it. A
+network that is equivariant to the group treats all of them alike.
 """
 
 # sphinx_gallery_thumbnail_number = 8
@@ -16,13 +16,14 @@ from equiconv import viz
 from equiconv.groups import O2, P4, P4M, Cyclic, Flip, HueShift
 
 photo = torch.tensor(load_sample_image("flower.jpg")).movedim(-1, 0) / 255  # (3, 427, 640)
-image = interpolate(photo[None, :, :, 120:547], (96, 96), mode="bilinear", antialias=True)[0]
+image = photo[None, :, :, 120:547]
+image = interpolate(image, (96, 96), mode="bilinear", antialias=True)[0]
 
 # %%
 # Quarter turns
 # -------------
-# ``P4`` has four elements. They send pixels to pixels, so nothing is lost: the fourth turn brings the same image back,
-# to the bit.
+# ``P4`` has four elements. They send pixels to pixels, so nothing is lost: the fourth turn brings the same image
+# back, to the bit.
 
 viz.orbit(P4(), image)
 
@@ -42,8 +43,8 @@ viz.orbit(Flip(), image)
 # Other angles
 # ------------
 # Eighth turns do not send pixels to pixels. The images between the quarter turns are interpolated, and their corners
-# come from outside of the photograph. This is why equivariance to ``Cyclic(8)`` is exact on the plane and approximate on
-# pixels.
+# come from outside of the photograph. This is why equivariance to ``Cyclic(8)`` is exact on the plane and approximate
+# on pixels.
 
 viz.orbit(Cyclic(8), image)
 
@@ -55,11 +56,12 @@ viz.orbit(Cyclic(8), image)
 viz.orbit(HueShift(3), image)
 
 # %%
-# With other numbers of hues, colors are turned about the gray axis. Strong colors leave the range from 0 to 1 between the
-# thirds, and an image has to cut them off. A network that sees clipped images is equivariant up to what was cut.
+# With other numbers of hues, colors are turned about the gray axis. Strong colors leave the range from 0 to 1 between
+# the thirds, and an image has to cut them off. A network that sees clipped images is equivariant up to what was cut.
 
 moved = HueShift(6).transform_image(image, 1)
-print(f"hue by 60°: {(moved.clamp(0, 1) != moved).float().mean():.0%} of the numbers are out of range")
+outside = (moved < 0) | (moved > 1)
+print(f"{outside.float().mean():.0%} of the numbers are out of range")
 viz.orbit(HueShift(6), image)
 
 # %%

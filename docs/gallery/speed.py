@@ -12,29 +12,33 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 
 # %%
-# Nothing is timed here. The numbers are those of ``make speed``, which are :doc:`kept with the sources </benchmarks>`,
-# with the machine and the versions that they were measured on.
+# Nothing is timed here. The numbers are those of ``make speed``, which are :doc:`kept with the sources
+# </benchmarks>`, with the machine and the versions that they were measured on.
 
 report = json.loads(Path("../results/sweeps.json").read_text())
 rows = [row for row in report["rows"] if row["sweep"] == "order"]
-print(report["provenance"]["cpu"], "| torch", report["provenance"]["versions"]["torch"], "|", report["dtype"])
+measured = report["provenance"]
+print(measured["cpu"], "| torch", measured["versions"]["torch"], "|", report["dtype"])
 print(rows[0]["name"], "at", "x".join(map(str, rows[0]["input"])))
 
 # %%
 # One layer, 32 fields in and 32 fields out, forward and backward. The ordinary convolution of the same shape does not
-# know that its kernels are moved copies of each other. As one dense convolution the layer takes as long. In the Fourier
-# basis it takes longer than that for two hues, and is soon several times as fast.
+# know that its kernels are moved copies of each other. As one dense convolution the layer takes as long. In the
+# Fourier basis it takes longer than that for two hues, and is soon several times as fast.
 
 orders = [row["value"] for row in rows]
-names = {"nn.Conv2d": "nn.Conv2d, same shape", "dense": "HueShift(n), dense", "fourier": "HueShift(n), Fourier basis"}
+images = rows[0]["input"][0]
+names = {"nn.Conv2d": "nn.Conv2d, same shape", "dense": "dense", "fourier": "Fourier basis"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 for name, label in names.items():
-    left.plot(orders, [row["milliseconds"][name] / rows[0]["input"][0] for row in rows], marker=".", label=label)
+    milliseconds = [row["milliseconds"][name] / images for row in rows]
+    left.plot(orders, milliseconds, marker=".", label=label)
 left.set(xlabel="n", ylabel="milliseconds for one image", ylim=(0, None))
 left.legend(fontsize=9)
 
 for name, label in (("milliseconds", "time"), ("multiplications", "multiplications")):
-    right.plot(orders, [row[name]["nn.Conv2d"] / row[name]["fourier"] for row in rows], marker=".", label=label)
+    ratios = [row[name]["nn.Conv2d"] / row[name]["fourier"] for row in rows]
+    right.plot(orders, ratios, marker=".", label=label)
 right.axhline(1, color="gray", linewidth=0.8)
 right.set(xlabel="n", ylabel="nn.Conv2d / Fourier basis", ylim=(0, None))
 right.legend(fontsize=9)

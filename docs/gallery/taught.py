@@ -14,8 +14,9 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 
 # %%
-# The numbers are those of the study ``ien-compared``: turned digits, about 25,000 parameters each, the test error after
-# training. A network that computes more in each step is compared at equal cost, too: the others have more epochs then.
+# The numbers are those of the study ``ien-compared``: turned digits, about 25,000 parameters each, the test error
+# after training. A network that computes more in each step is compared at equal cost, too: the others have more
+# epochs then.
 
 report = json.loads(Path("../results/ien-compared.json").read_text())
 rows = {row["name"]: row for row in report["rows"]}
@@ -30,12 +31,13 @@ figure, ax = plt.subplots(figsize=(7.5, 3.8), layout="constrained")
 for label, names in kinds.items():
     macs = [rows[name]["training_macs"] / 1e6 for name in names]
     ax.plot(macs, [rows[name]["error"] for name in names], marker="o", label=label)
-ax.set(xlabel="multiplications of the training, millions for each image", ylabel="test error (%)", ylim=(0, None))
+ax.set(xlabel="multiplications of the training, millions for each image")
+ax.set(ylabel="test error (%)", ylim=(0, None))
 figure.legend(loc="outside right upper", frameon=False)
 
 # %%
-# The error of equivariance of one layer, ``features.15``, while it is trained: 0 is the law, and 1 is about what random
-# networks have. Of four channels only the largest number counts, so that the four may change places.
+# The error of equivariance of one layer, ``features.15``, while it is trained: 0 is the law, and 1 is about what
+# random networks have. Of four channels only the largest number counts, so that the four may change places.
 
 figure, ax = plt.subplots(figsize=(7.5, 3.8), layout="constrained")
 for label, names in kinds.items():
@@ -46,9 +48,10 @@ ax.set(xlabel="epoch", ylabel="error of equivariance", ylim=(-0.05, 1.15))
 figure.legend(loc="outside right upper", frameon=False)
 
 # %%
-# The loss brings the error down, but not to zero, and an equivariant layer starts at zero and stays. At equal cost the
-# built-in symmetry has fewer errors than all that an ordinary network was shown or taught. A loss is for networks that
-# cannot be built anew, and for symmetries that no layer has; :doc:`how it is used </implicit>` is on a page of its own.
+# The loss brings the error down, but not to zero, and an equivariant layer starts at zero and stays. At equal cost
+# the built-in symmetry has fewer errors than all that an ordinary network was shown or taught. A loss is for networks
+# that cannot be built anew, and for symmetries that no layer has; :doc:`how it is used </implicit>` is on a page of
+# its own.
 #
 # How many seeds were trained is told below: with one or two, a difference of some tenths of a percent says nothing.
 
