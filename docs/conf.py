@@ -40,6 +40,7 @@ myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_timeout = 120  # seconds, of a cell
 nb_execution_raise_on_error = True
+nb_merge_streams = True  # one box for what a cell prints
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
