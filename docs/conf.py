@@ -38,8 +38,8 @@ myst_substitutions = measured.tables()
 myst_heading_anchors = 3
 
 nb_execution_mode = "force"
-nb_execution_timeout = 120  # seconds, of a cell
-nb_execution_raise_on_error = True
+nb_execution_timeout = 600  # seconds, of a cell
+nb_execution_show_tb = True
 nb_merge_streams = True  # one box for what a cell prints
 
 sphinx_gallery_conf = {
@@ -50,6 +50,7 @@ sphinx_gallery_conf = {
     "image_scrapers": ("gallery_parts.drawn", "matplotlib"),
     "capture_repr": (),  # what is not a figure is printed where it is meant to be read
     "download_all_examples": False,
+    "remove_config_comments": True,
     "show_signature": False,
     "write_computation_times": False,
     "min_reported_time": 1e9,  # the time that a page took is no part of it

@@ -6,7 +6,7 @@ Everything in equiconv is one sentence: a group acts on a kernel. Here are the s
 same layer twice, with quarter turns and with eighth turns.
 """
 
-# sphinx_gallery_thumbnail_number = 3
+# sphinx_gallery_thumbnail_number = 5
 
 from functools import partial
 

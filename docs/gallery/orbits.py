@@ -6,7 +6,7 @@ A group is known by what it does to an image. The images that its elements make 
 network that is equivariant to the group treats all of them alike.
 """
 
-# sphinx_gallery_thumbnail_number = 8
+# sphinx_gallery_thumbnail_number = 7
 
 import torch
 from sklearn.datasets import load_sample_image
@@ -74,6 +74,6 @@ viz.orbit(HueShift(3) * P4(), image)
 # %%
 # A continuous group
 # ------------------
-# ``O2`` has every angle, and mirror images. Twelve of its elements are drawn.
+# ``O2`` has every angle, and mirror images. Some of its elements are drawn, spread evenly.
 
 viz.orbit(O2(), image)
