@@ -44,13 +44,13 @@ for group in groups:
     with torch.no_grad():
         upright = net(turned(0))
         apart = torch.pdist(upright).mean()
-        changes = [net(turned(angle)) - upright for angle in degrees]  # (images, classes) each
+        changes = [net(turned(angle)) - upright for angle in degrees]
     errors = [(change.norm(dim=1).mean() / apart).item() for change in changes]
     ax.semilogy(degrees, np.maximum(errors, 1e-7), label=repr(group), marker=".")
     print(f"{group!r:10}  largest error {max(errors):.2g}")
 ax.set(xlabel="turned by (degrees)", ylabel="relative error")
 ax.set(xticks=range(0, 181, 45), ylim=(3e-8, 3))
-ax.legend(ncols=3, loc="lower right", fontsize=9)
+figure.legend(loc="outside upper center", ncols=5, frameon=False)
 
 # %%
 # All but the ordinary network are exact at quarter turns: pixels go to pixels there. ``P4``, which is drawn as

@@ -28,7 +28,8 @@ group = HueShift(3) * P4()
 # the turn is the same as first the turn and then the hue.
 
 hue, turn = 4, 1
-print("hue after turn:", group.table[hue, turn], "  turn after hue:", group.table[turn, hue])
+print("hue after turn:", group.table[hue, turn])
+print("turn after hue:", group.table[turn, hue])
 
 # %%
 # A kernel in three hues and four turns. Its colors and its pixels are moved at once.

@@ -12,8 +12,8 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 
 # %%
-# Nothing is timed here. The numbers are those of ``make speed``, which are :doc:`kept with the sources
-# </benchmarks>`, with the machine and the versions that they were measured on.
+# Nothing is timed here. The numbers are those of ``make speed``, in the folder ``docs/results`` (:doc:`/benchmarks`),
+# with the machine and the versions that they were measured on.
 
 report = json.loads(Path("../results/sweeps.json").read_text())
 rows = [row for row in report["rows"] if row["sweep"] == "order"]

@@ -14,9 +14,9 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 
 # %%
-# The numbers are those of the study ``ien-compared``: turned digits, about 25,000 parameters each, the test error
-# after training. A network that computes more in each step is compared at equal cost, too: the others have more
-# epochs then.
+# The numbers are those of the study ``ien-compared``, in the folder ``docs/results`` (:doc:`/benchmarks`): turned
+# digits, about 25,000 parameters each, the test error after training. A network that computes more in each step is
+# compared at equal cost, too: the others have more epochs then.
 
 report = json.loads(Path("../results/ien-compared.json").read_text())
 rows = {row["name"]: row for row in report["rows"]}
