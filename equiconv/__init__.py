@@ -1,6 +1,8 @@
 """Convolutions that are equivariant to rotations, reflections, hue shifts, and products of them."""
 
+from equiconv.converting import convert
 from equiconv.errors import EquiconvError
+from equiconv.exporting import export
 from equiconv.groups import (
     O2,
     P4,
@@ -16,6 +18,8 @@ from equiconv.groups import (
     Trivial,
 )
 from equiconv.layers import ColorSpace, FieldBatchNorm, FieldDropout, GroupConv2d, GroupPool, Pointwise, SpatialPool
+from equiconv.saving import load, save
+from equiconv.version import __version__ as __version__
 
 __all__ = [
     "O2",
@@ -38,6 +42,8 @@ __all__ = [
     "Representation",
     "SpatialPool",
     "Trivial",
+    "convert",
+    "export",
+    "load",
+    "save",
 ]
-
-__version__ = "0.1.0"

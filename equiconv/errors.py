@@ -1,6 +1,15 @@
 """The errors that equiconv raises when it is used wrongly."""
 
-__all__ = ["EquiconvError", "ExactnessError", "FieldTypeError", "GroupError", "ShapeError"]
+__all__ = [
+    "ConversionError",
+    "EquiconvError",
+    "ExactnessError",
+    "ExportError",
+    "FieldTypeError",
+    "GroupError",
+    "SavingError",
+    "ShapeError",
+]
 
 
 class EquiconvError(ValueError):
@@ -21,3 +30,15 @@ class ShapeError(EquiconvError):
 
 class ExactnessError(EquiconvError):
     """Report a setting for which equivariance would silently be lost."""
+
+
+class SavingError(EquiconvError):
+    """Report a module that no file can hold, or a file that is broken, too new, or of something else."""
+
+
+class ConversionError(EquiconvError):
+    """Report a part of an ordinary network that has no equivariant counterpart."""
+
+
+class ExportError(EquiconvError):
+    """Report a module that cannot be written as a plain PyTorch module."""

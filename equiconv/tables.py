@@ -6,10 +6,12 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
+
+from equiconv.recorded import Recorded
 
 
-class Tables(nn.Module):
+class Tables(Recorded):
     """Hold constant tables as non-persistent buffers that follow the dtype and device of the module.
 
     The master copy of each table is a NumPy array in double precision: ``module.double()`` brings the tables to full

@@ -11,6 +11,7 @@ from benchmarks.equivariance import markdown as center_errors
 from benchmarks.robustness.table import markdown as robustness_markdown
 from benchmarks.speed import (
     BUILDS,
+    EXPORTED,
     GRID,
     LAYERS,
     NETWORKS,
@@ -19,6 +20,7 @@ from benchmarks.speed import (
     TAUGHT,
     builds_markdown,
     draw_sweeps,
+    exported_markdown,
     implicit_markdown,
     layers_markdown,
     networks_markdown,
@@ -62,6 +64,7 @@ SPEED = {
     "networks": (networks_markdown, [network.name for network in NETWORKS]),
     "builds": (builds_markdown, list(BUILDS)),
     "implicit": (implicit_markdown, [taught.title for taught in TAUGHT]),
+    "export": (exported_markdown, [network.name for network in EXPORTED]),
 }
 
 

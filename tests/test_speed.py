@@ -15,6 +15,7 @@ from benchmarks.speed import (
     Case,
     Setting,
     builds_markdown,
+    exported_markdown,
     implicit_markdown,
     layers_markdown,
     networks_markdown,
@@ -38,6 +39,7 @@ TABLES = {
     "networks": networks_markdown,
     "builds": builds_markdown,
     "implicit": implicit_markdown,
+    "export": exported_markdown,
 }
 SWEPT = {"sweep_order.svg", "sweep_fields.svg", "sweep_size.svg"}
 WRITTEN = {f"{name}.{kind}" for name in TABLES for kind in ("json", "md")} | SWEPT
@@ -215,6 +217,12 @@ def test_ratios_of_sweeps_and_networks():
     assert ordinary == "| net | 32x 28x28 | ordinary network | 160 (0.50 x) | 320 (0.50 x) |"
     assert dense == "|  |  | dense | 320 (1.00 x) | 640 (1.00 x) |"
     assert auto.endswith("| 640 (2.00 x) | 1,280 (2.00 x) |")
+
+
+def test_ratios_of_exported_networks():
+    times = {"ordinary network": 20, "ordinary, exported": 16, "equivariant": 25, "exported": 10}
+    row = {"name": "net", "input": [32, 3, 28, 28], "milliseconds": times | {"exported, channels_last": 5}}
+    assert exported_markdown([row]).endswith("| net | 32x 28x28 | 20.0 ms | 1.25 x | 0.80 x | 2.00 x | 4.00 x |\n")
 
 
 @pytest.mark.parametrize("network", SECTIONS["networks"].items(quick=True), ids=lambda network: network.name)

@@ -3,6 +3,7 @@
 from benchmarks.speed.builds import BUILDS, builds_markdown
 from benchmarks.speed.cases import LAYERS, PLANS, Case
 from benchmarks.speed.command import add_arguments, run
+from benchmarks.speed.exported import EXPORTED, exported_markdown
 from benchmarks.speed.implicit import TAUGHT, implicit_markdown
 from benchmarks.speed.layers import layers_markdown
 from benchmarks.speed.networks import NETWORKS, networks_markdown
@@ -14,6 +15,7 @@ from benchmarks.speed.sweeps import SWEEPS, sweeps_markdown
 
 __all__ = [
     "BUILDS",
+    "EXPORTED",
     "GRID",
     "LAYERS",
     "NETWORKS",
@@ -25,6 +27,7 @@ __all__ = [
     "add_arguments",
     "builds_markdown",
     "draw_sweeps",
+    "exported_markdown",
     "implicit_markdown",
     "layers_markdown",
     "networks_markdown",

@@ -11,6 +11,7 @@ from benchmarks.files import write_json, write_text
 from benchmarks.peers import PEERS
 from benchmarks.provenance import provenance
 from benchmarks.speed.builds import Builds
+from benchmarks.speed.exported import ExportedNetworks
 from benchmarks.speed.implicit import ImplicitSteps
 from benchmarks.speed.layers import Layers
 from benchmarks.speed.networks import Networks
@@ -30,6 +31,7 @@ SECTIONS: dict[str, Section] = {
     "networks": Networks(),
     "builds": Builds(),
     "implicit": ImplicitSteps(),
+    "export": ExportedNetworks(),
     "rates": Rates(),
 }
 DEFAULT = [name for name in SECTIONS if name != "rates"]

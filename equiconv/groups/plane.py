@@ -7,6 +7,7 @@ import numpy as np
 from equiconv.errors import GroupError
 from equiconv.groups import irreps
 from equiconv.groups.group import Group
+from equiconv.groups.laws import Floats
 from equiconv.groups.values import integer
 
 __all__ = ["P4", "P4M", "Cyclic", "Dihedral", "Flip", "Trivial"]
@@ -18,6 +19,18 @@ def check_count(n: int, name: str) -> int:
     if count is None or count < 1:
         raise GroupError(f"{name}(n) needs an integer n >= 1; got {n!r}")
     return count
+
+
+def check_axis(axis: float, name: str) -> float:
+    """Return the angle of a mirror line, or raise GroupError unless it is a finite number."""
+    if not isinstance(axis, (int, float)) or not math.isfinite(axis):
+        raise GroupError(f"{name}: axis is a finite angle in radians; got {axis!r}")
+    return float(axis)
+
+
+def mirror(axis: float) -> Floats:
+    """Return the matrix that mirrors the plane in the line at an angle (radians) to the x axis."""
+    return irreps.rotations(np.array([2 * axis]))[0] @ np.diag([1.0, -1.0])
 
 
 class Trivial(Group):
@@ -66,13 +79,15 @@ class Cyclic(Group):
 
 
 class Dihedral(Group):
-    """Turn and mirror the plane: D_n, of order 2n. Element ``m*n + r`` turns by r steps, then flips rows if m = 1.
+    """Turn and mirror the plane: D_n, of order 2n. Element ``m*n + r`` turns by r steps, then mirrors if m = 1.
 
     Args:
         n: the number of rotations, at least 1. ``Dihedral(4)`` is p4m; only n = 1, 2, 4 keep the pixel grid.
+        axis: the angle of the mirror line to the x axis, in radians. The default, 0, flips rows; the other mirror lines
+            are at multiples of pi/n from it.
 
     Raises:
-        GroupError: if n is not a positive integer.
+        GroupError: if n is not a positive integer, or the angle is not a finite number.
 
     Example:
         >>> from equiconv.groups import Dihedral
@@ -80,15 +95,15 @@ class Dihedral(Group):
         (8, 7)
     """
 
-    def __init__(self, n: int) -> None:
-        self.n = check_count(n, "Dihedral")
+    def __init__(self, n: int, axis: float = 0.0) -> None:
+        self.n, self.axis = check_count(n, "Dihedral"), check_axis(axis, "Dihedral")
         turns = irreps.rotations(2 * np.pi * np.arange(n) / n)
-        super().__init__(irreps.dihedral_table(n), plane=np.concatenate([turns, np.diag([1.0, -1.0]) @ turns]))
+        super().__init__(irreps.dihedral_table(n), plane=np.concatenate([turns, mirror(self.axis) @ turns]))
 
     @property
     def arguments(self) -> tuple[object, ...]:
-        """The number of rotations."""
-        return (self.n,)
+        """The number of rotations; and the angle of the mirror line, if it is not the horizontal one."""
+        return (self.n, self.axis) if self.axis else (self.n,)
 
 
 class Flip(Group):
@@ -108,11 +123,8 @@ class Flip(Group):
     """
 
     def __init__(self, axis: float = math.pi / 2) -> None:
-        if not isinstance(axis, (int, float)) or not math.isfinite(axis):
-            raise GroupError(f"Flip(axis) needs a finite angle in radians; got {axis!r}")
-        self.axis = float(axis)
-        turn = irreps.rotations(np.array([2 * self.axis]))[0]
-        super().__init__(irreps.cyclic_table(2), plane=np.stack([np.eye(2), turn @ np.diag([1.0, -1.0])]))
+        self.axis = check_axis(axis, "Flip")
+        super().__init__(irreps.cyclic_table(2), plane=np.stack([np.eye(2), mirror(self.axis)]))
 
     @property
     def arguments(self) -> tuple[object, ...]:

@@ -2,6 +2,8 @@
 
 from equiconv.interop.ceconv import CEConv2d, GroupCosetAvgPool, GroupCosetMaxPool, from_ceconv
 from equiconv.interop.checkpoints import read_checkpoint
+from equiconv.interop.e2cnn import from_e2cnn
+from equiconv.interop.plain import to_torch
 from equiconv.interop.sepgroupy import (
     P4ConvP4,
     P4ConvZ2,
@@ -27,6 +29,7 @@ __all__ = [
     "P4MConvP4M",
     "P4MConvZ2",
     "from_ceconv",
+    "from_e2cnn",
     "from_sepgroupy",
     "gP4ConvP4",
     "gP4ConvZ2",
@@ -37,4 +40,5 @@ __all__ = [
     "gcP4MConvP4M",
     "gcP4MConvZ2",
     "read_checkpoint",
+    "to_torch",
 ]

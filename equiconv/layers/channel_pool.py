@@ -4,16 +4,17 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from equiconv.errors import FieldTypeError, ShapeError
 from equiconv.groups.values import integer
 from equiconv.layers.layer import in_format_of
+from equiconv.recorded import Recorded
 
 __all__ = ["ChannelMaxPool"]
 
 
-class ChannelMaxPool(nn.Module):
+class ChannelMaxPool(Recorded):
     """Take the maximum over groups of consecutive channels of an ordinary feature map.
 
     A network with this pooling is taught, by a loss on its maps, that each group of K channels holds one feature in K

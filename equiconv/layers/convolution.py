@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -137,7 +138,7 @@ class Convolution(FieldLayer, ABC):
         self.has_bias = bias
         directions = self.out_type.representation.fixed  # (t, d)
         if bias and len(directions):
-            self.add_table("directions", directions)
+            self.add_table("directions", np.tile(directions.T, (self.out_type.n, 1)))  # (o*g, t)
             self.bias = nn.Parameter(torch.empty(self.out_type.n, len(directions)))
         else:
             self.register_parameter("bias", None)
@@ -165,7 +166,10 @@ class Convolution(FieldLayer, ABC):
 
     def expanded_bias(self) -> Tensor | None:
         """Return the bias of every output channel, ``(o*g,)``, or None."""
-        return None if self.bias is None else (self.bias @ self.directions).flatten()  # (o, t) @ (t, g)
+        if self.bias is None:
+            return None
+        repeated = self.bias.repeat_interleave(self.out_type.fiber, 0)  # (o*g, t)
+        return (repeated * self.directions).sum(1)  # (o*g,), no view: older compilers take none
 
     def train(self, mode: bool = True) -> Self:
         """Change to training, or to evaluation; kernels that were kept are forgotten."""

@@ -1,6 +1,7 @@
 """Normalization that keeps equivariance."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from equiconv.groups.representation import Representation
 from equiconv.groups.values import is_number
 from equiconv.layers.convolution import check_channel_groups
 from equiconv.layers.layer import FieldLayer, check_flags, full_precision
-from equiconv.layers.processes import sum_over_processes
+from equiconv.layers.processes import BatchMean, SharedBatchMean
 
 __all__ = ["FieldBatchNorm", "FieldGroupNorm", "synchronize_batch_norms"]
 
@@ -38,18 +39,19 @@ class FieldNorm(FieldLayer, ABC):
         self.bias = nn.Parameter(torch.zeros(n, len(directions))) if affine else None
 
     @abstractmethod
-    def shared(self, fields: Tensor) -> Tensor:
-        """Return the mean of (b, n, d, h, w) over what has its statistics in common, ``(b or 1, n, d)``."""
-
-    @abstractmethod
     def statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean coordinates (b or 1, n, t) and variances (b or 1, n, summands)."""
 
-    def moments(self, fields: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the statistics of these fields (b, n, d, h, w) alone."""
-        mean = self.shared(fields) @ self.coordinates.to(fields.dtype).T  # (b or 1, n, t)
+    def moments(self, fields: Tensor, mean_of: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the statistics of these fields (b, n, d, h, w) alone.
+
+        Args:
+            fields: the fields.
+            mean_of: the mean over what has its statistics in common, ``(b or 1, n, d)``.
+        """
+        mean = mean_of(fields) @ self.coordinates.to(fields.dtype).T  # (b or 1, n, t)
         centered = fields - (mean @ self.directions.to(fields.dtype))[..., None, None]
-        square = self.shared(centered.square())  # (b or 1, n, d)
+        square = mean_of(centered.square())  # (b or 1, n, d)
         return mean, torch.stack([part.mean(2) for part in square.split(self.sizes, 2)], 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,7 +110,7 @@ class FieldBatchNorm(FieldNorm):
 
     running_mean: Tensor
     running_var: Tensor
-    process_group: "dist.ProcessGroup | None"
+    _process_group: "dist.ProcessGroup | None"
 
     def __init__(
         self,
@@ -122,40 +124,41 @@ class FieldBatchNorm(FieldNorm):
         if not is_number(momentum, 0, 1):
             raise FieldTypeError(f"FieldBatchNorm needs momentum within [0, 1]; got {momentum!r}")
         self.momentum = momentum
-        self.synchronized, self.process_group = False, None
+        self._synchronized, self._process_group = False, None
         self.register_buffer("running_mean", torch.zeros(self.in_type.n, len(self.directions)))
         self.register_buffer("running_var", torch.ones(self.in_type.n, len(self.sizes)))
 
     @property
-    def _asks_others(self) -> bool:
-        """Whether the statistics are those of several processes."""
-        return self.synchronized and dist.is_available() and dist.is_initialized()
+    def synchronized(self) -> bool:
+        """Whether ``synchronize_batch_norms`` let the layer see the batches of all processes."""
+        return self._synchronized
 
-    def _count(self, fields: Tensor) -> Tensor | int:
-        """Return the number of vectors that the mean is taken of."""
-        count = fields.shape[0] * fields.shape[3] * fields.shape[4]
-        return sum_over_processes(fields.new_tensor(count), self.process_group) if self._asks_others else count
+    def synchronize(self, process_group: "dist.ProcessGroup | None" = None) -> None:
+        """Take the statistics over the batches of all processes.
 
-    def shared(self, fields: Tensor) -> Tensor:
-        """Return the mean over batch and plane, ``(1, n, d)``."""
-        if not self._asks_others:
-            return fields.mean((0, 3, 4))[None]
-        total = sum_over_processes(fields.sum((0, 3, 4)), self.process_group)  # (n, d)
-        return (total / self._count(fields))[None]
+        Args:
+            process_group: those that share; None takes all.
+        """
+        self._synchronized, self._process_group = True, process_group
 
     def statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
         """Return those of the batch in training, and update the running ones, which are returned in evaluation."""
         if not self.training:
             return self.running_mean[None], self.running_var[None]
-        mean, var = self.moments(fields)
-        count = self._count(fields)
-        if count:
-            size = count * var.new_tensor(self.sizes)
-            with torch.no_grad():
-                self.running_mean.lerp_(mean[0].to(self.running_mean.dtype), self.momentum)
-                unbiased = var[0] * (size / (size - 1).clamp(min=1))
-                self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+        together = self._synchronized and dist.is_available() and dist.is_initialized()
+        mean_of = SharedBatchMean(self._process_group) if together else BatchMean()
+        mean, var = self.moments(fields, mean_of)
+        self._update(mean[0], var[0], mean_of.count)
         return mean, var
+
+    def _update(self, mean: Tensor, var: Tensor, count: Tensor | int) -> None:
+        if isinstance(count, int) and not count:
+            return  # an empty batch
+        size = count * var.new_tensor(self.sizes)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            unbiased = var * (size / (size - 1).clamp(min=1))
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
@@ -206,14 +209,14 @@ class FieldGroupNorm(FieldNorm):
         check_channel_groups(channel_groups, self.in_type.n)
         self.channel_groups = channel_groups
 
-    def shared(self, fields: Tensor) -> Tensor:
+    def _mean_of(self, fields: Tensor) -> Tensor:
         """Return the mean over the plane and the fields of each block, ``(b, n, d)``."""
         blocks = fields.mean((3, 4)).unflatten(1, (self.channel_groups, -1))  # (b, blocks, n / blocks, d)
         return blocks.mean(2, keepdim=True).expand_as(blocks).flatten(1, 2)
 
     def statistics(self, fields: Tensor) -> tuple[Tensor, Tensor]:
         """Return those of each sample."""
-        return self.moments(fields)
+        return self.moments(fields, self._mean_of)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
@@ -251,5 +254,5 @@ def synchronize_batch_norms(module: nn.Module, process_group: "dist.ProcessGroup
         raise FieldTypeError(f"synchronize_batch_norms takes a module, such as a network; got {module!r}")
     for part in module.modules():
         if isinstance(part, FieldBatchNorm):
-            part.synchronized, part.process_group = True, process_group
+            part.synchronize(process_group)
     return nn.SyncBatchNorm.convert_sync_batchnorm(module, process_group)

@@ -109,7 +109,7 @@ class Window:
                     f"{self.dilation}, padding {self.padding}; use a smaller kernel or more padding"
                 )
             left_over.append(room % stride)
-        if self.exact and any(rest and reverses for rest, reverses in zip(left_over, self.reverses, strict=True)):
+        if self.exact and any(reverses and rest for rest, reverses in zip(left_over, self.reverses, strict=True)):
             raise ExactnessError(
                 f"a {height}x{width} image leaves {left_over[0]} rows and {left_over[1]} columns over beyond the last "
                 f"window (kernel {self.kernel}, stride {self.stride}, padding {self.padding}, dilation "

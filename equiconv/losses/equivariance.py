@@ -223,7 +223,8 @@ def ien_draw(group: Group) -> Floats:
         >>> (12 * ien_draw(Dihedral(4))).tolist()
         [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0]
     """
-    if not isinstance(group, Cyclic | Dihedral) or group.n == 1 or (isinstance(group, Dihedral) and group.n % 2):
+    tilted = isinstance(group, Dihedral) and (group.n % 2 or group.axis)  # it does not flip rows and columns
+    if not isinstance(group, Cyclic | Dihedral) or group.n == 1 or tilted:
         raise GroupError(f"the published draw is of Cyclic(n), n > 1, or Dihedral(n) with even n; got {group!r}")
     n = group.n
     turns = range(n) if n == 4 else range(1, n)

@@ -11,6 +11,7 @@ from equiconv.errors import FieldTypeError, ShapeError
 from equiconv.groups.values import integer
 from equiconv.layers import ChannelMaxPool
 from equiconv.layers.channel_pool import nearest_multiples
+from equiconv.recorded import Recorded
 
 __all__ = ["ChannelPooled", "ChannelPooledCNN", "ChannelPooledVGG", "pooled_channels"]
 
@@ -28,7 +29,7 @@ VGG_HIDDEN = 1024
 BIAS = 0.01
 
 
-class ChannelPooled(nn.Module):
+class ChannelPooled(Recorded):
     """Hold what these networks share: the last map, pooled over groups of channels and averaged, goes to the head.
 
     Args:

@@ -22,13 +22,14 @@ from equiconv.models.blocks import (
     normalization,
     one_group_each,
 )
+from equiconv.recorded import Recorded
 
 __all__ = ["CNN"]
 
 POOLED = 2  # the layer after which the plane is pooled
 
 
-class CNN(nn.Module):
+class CNN(Recorded):
     """Classify small images by a few group convolutions: conv, batch norm, ReLU, with 2x2 pooling after the second.
 
     With the default kernel sizes it is the seven-layer network of the published experiments, for 28x28 images: the

@@ -23,6 +23,7 @@ from equiconv.models.blocks import (
     one_group_each,
 )
 from equiconv.models.residual import Maker, ResidualBlock
+from equiconv.recorded import Recorded
 
 __all__ = ["RESNET18", "RESNET34", "RESNET44", "RESNET50", "RESNET101", "RESNET152", "ResNet"]
 
@@ -34,7 +35,7 @@ RESNET101 = Architecture((3, 4, 23, 3), bottleneck=True, stem="large")
 RESNET152 = Architecture((3, 8, 36, 3), bottleneck=True, stem="large")
 
 
-class ResNet(nn.Module):
+class ResNet(Recorded):
     """Classify images by a residual network, all on one group, or each stage on one.
 
     The fields are functions on the group of their stage. In the end they are pooled over it, averaged over the plane,

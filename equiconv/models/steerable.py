@@ -25,6 +25,7 @@ from equiconv.models.blocks import (
 )
 from equiconv.models.fields import Kind, count_kernels, fields_of
 from equiconv.models.steerable_architecture import STEERABLE, SteerableArchitecture
+from equiconv.recorded import Recorded
 
 __all__ = ["SteerableCNN"]
 
@@ -33,7 +34,7 @@ SIGMA = 0.66  # pixels, of the Gaussian that pools the plane
 WIDEST = 1e3
 
 
-class SteerableCNN(nn.Module):
+class SteerableCNN(Recorded):
     """Classify turned images by steerable convolutions: conv, batch norm, nonlinearity, and pooling after some.
 
     The networks of the published experiments on rotated digits. ``STEERABLE`` is that of the example, which is on

@@ -23,6 +23,7 @@ from equiconv.models.blocks import (
     normalization,
     one_group_each,
 )
+from equiconv.recorded import Recorded
 
 __all__ = ["WideResNet"]
 
@@ -33,7 +34,7 @@ KEPT = ("parameters", "channels")
 LAST_MOMENTUM = 0.9  # as published: the last statistics follow the latest batch
 
 
-class WideResNet(nn.Module):
+class WideResNet(Recorded):
     """Classify images by a wide residual network: three stages, each on a group, the second and third at half size.
 
     The E(2)-steerable networks of the CIFAR and STL experiments for any groups: a 5x5 stem, then (depth - 4) / 6 blocks

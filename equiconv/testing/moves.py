@@ -50,7 +50,8 @@ def move_image(group: Group, x: Tensor, g: int) -> Tensor:
         case Cyclic() | Dihedral() | SO2() | O2():
             steps = group.steps if isinstance(group, (SO2, O2)) else group.n
             flipped, turns = divmod(g, steps)
-            y = turned(x, 360 * turns / steps)
+            back = 2 * group.axis if flipped and isinstance(group, Dihedral) else 0.0  # flip, then turn by it
+            y = turned(x, 360 * turns / steps - math.degrees(back))
             return y.flip(-2) if flipped else y
         case Flip():
             return turned(x.flip(-2), math.degrees(2 * group.axis)) if g else x

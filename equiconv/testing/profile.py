@@ -140,7 +140,7 @@ def equivariance_profile(
     Example:
         >>> from equiconv.groups import P4
         >>> from equiconv.models import CNN
-        >>> net = CNN(P4(), 2, classes=3, kernel_sizes=(3, 3, 3)).double().eval()
+        >>> net = CNN(P4(), 8, classes=3, kernel_sizes=(3, 3, 3)).double().eval()
         >>> profile = equivariance_profile(net, P4(), torch.rand(2, 3, 14, 14), layers=["features.0", "head"])
         >>> profile.layers, profile.elements.shape, bool(profile.worst.max() < 1e-10)
         (('features.0', 'head'), (2, 4), True)

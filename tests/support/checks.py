@@ -3,12 +3,15 @@
 import copy
 import io
 import pickle
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+import equiconv
 from support.cases import Case
 from support.compare import close, gradients, needs_parameters, step
 
@@ -23,6 +26,7 @@ __all__ = [
     "meta",
     "one_state",
     "pickled",
+    "saved",
 ]
 
 
@@ -143,6 +147,17 @@ def one_state(case: Case) -> None:
     file.seek(0)
     other = case.make().eval()
     other.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(other(case.inputs(module)), module(case.inputs(module)))
+
+
+def saved(case: Case) -> None:
+    """``equiconv.save`` writes what ``equiconv.load`` rebuilds from the file alone, bit for bit."""
+    module = case.module()
+    with tempfile.TemporaryDirectory() as folder:
+        equiconv.save(module, Path(folder) / "module.safetensors")
+        other = equiconv.load(Path(folder) / "module.safetensors")
+    assert type(other) is type(module)
+    assert not other.training
     assert torch.equal(other(case.inputs(module)), module(case.inputs(module)))
 
 

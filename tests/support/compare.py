@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Elsewhere", "NotApplicable", "close", "gradients", "needs_parameters", "step"]
+__all__ = ["Elsewhere", "Limit", "NotApplicable", "close", "gradients", "needs_parameters", "step"]
 
 
 class NotApplicable(Exception):  # noqa: N818
@@ -12,6 +12,10 @@ class NotApplicable(Exception):  # noqa: N818
 
 class Elsewhere(Exception):  # noqa: N818
     """It works on other machines only."""
+
+
+class Limit(Exception):  # noqa: N818
+    """Another library cannot do it."""
 
 
 def close(y: Tensor, expected: Tensor, tolerance: float) -> None:

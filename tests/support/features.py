@@ -50,6 +50,8 @@ FEATURES = {
         "`torch.onnx.export(dynamo=True)`, for every batch, by ONNX Runtime",
         graphs.exported_to_onnx,
     ),
+    "plain": Feature(GRAPHS, "equiconv.export", "a plain module, equal to 1e-6, for every batch", graphs.plain),
+    "int8": Feature(GRAPHS, "int8", "torchao's PT2E on what `equiconv.export` returns", graphs.in_eight_bits),
     "func": Feature(GRAPHS, "torch.func", "`vmap` of `functional_call` over networks and inputs", checks.functional),
     "meta": Feature(COPIES, "meta device", "made without memory, filled later", checks.meta),
     "deepcopy": Feature(COPIES, "deepcopy", "shares nothing with the original", checks.deepcopy),
@@ -59,6 +61,9 @@ FEATURES = {
         "state_dict",
         "the same keys in both modes; loads with `weights_only=True`",
         checks.one_state,
+    ),
+    "save": Feature(
+        COPIES, "save, load", "`equiconv.save` and `equiconv.load`: one file, and nothing else", checks.saved
     ),
     "spawn": Feature(COPIES, "spawn", "sent to a process that was spawned"),
     "ddp": Feature(TRAINING, "DDP", "`DistributedDataParallel`, two processes"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from equiconv import EquiconvError
 from support.cases import Case
-from support.compare import Elsewhere, NotApplicable
+from support.compare import Elsewhere, Limit, NotApplicable
 
 __all__ = ["WORKS", "Outcome", "outcome"]
 
@@ -14,7 +14,7 @@ __all__ = ["WORKS", "Outcome", "outcome"]
 class Outcome:
     """Say whether something works, and why not."""
 
-    kind: str  # "works", "refused", "elsewhere", "nothing" or "fails"
+    kind: str  # "works", "refused", "limit", "elsewhere", "nothing" or "fails"
     reason: str = ""
 
 
@@ -29,6 +29,8 @@ def outcome(check: Callable[[Case], None], case: Case) -> Outcome:
         return Outcome("refused", str(error))
     except Elsewhere as error:
         return Outcome("elsewhere", str(error))
+    except Limit as error:
+        return Outcome("limit", str(error))
     except NotApplicable as error:
         return Outcome("nothing", str(error))
     except Exception as error:

@@ -7,7 +7,7 @@ from support.outcome import Outcome
 
 __all__ = ["markdown", "read", "written"]
 
-SHOWN = {"works": "yes", "nothing": "", "refused": "refused", "elsewhere": "GPU", "fails": "**no**"}
+SHOWN = {"works": "yes", "nothing": "", "refused": "refused", "limit": "no", "elsewhere": "GPU", "fails": "**no**"}
 
 
 def written(outcomes: Outcomes) -> dict[str, dict[str, dict[str, str]]]:

@@ -1,0 +1,112 @@
+"""What changes the shape of maps: flattening, concatenation, splitting."""
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import fx
+
+from equiconv.converting.draft import FIELDS, IMAGE, INVARIANTS, PLAIN, VECTOR, Step, Value
+from equiconv.converting.layers import like
+from equiconv.converting.ordinary import copied
+from equiconv.converting.widths import Piece, cut, size_of
+
+
+def source_shape(step: Step) -> tuple[int, ...]:
+    """Return the shape that the original takes for many images."""
+    node = step.node.args[0] if step.node.args else step.node.kwargs["input"]
+    return tuple(node.meta["value"].shape) if isinstance(node, fx.Node) else ()
+
+
+def reshape(step: Step, value: Value) -> Value:
+    """Convert what flattens maps, or makes maps of one pixel of a vector and back; by the shapes of the original."""
+    before, after = source_shape(step), step.shape
+    if before == after:
+        return value
+    if len(before) == 4 and after == (before[0], before[1] * before[2] * before[3]) and value.is_map:
+        return _flattened(step, value)
+    if len(before) == 2 and after == (*before, 1, 1) and value.kind != PLAIN:
+        vector = step.vector(value)
+        return Value(step.function(torch.unflatten, vector.node, 1, (-1, 1, 1)), INVARIANTS, vector.pieces)
+    if not value.is_map:
+        return copied(step, value)
+    return step.refuse(f"it makes {after[1:]} of maps {before[1:]}, which mixes channels and pixels")
+
+
+def _flattened(step: Step, value: Value) -> Value:
+    if value.plane == (1, 1) and value.kind != IMAGE:
+        return step.vector(value)
+    return Value(value.node, value.kind, value.pieces, value.plane, flat=True)
+
+
+def expand(step: Step, value: Value) -> Value:
+    """Convert what repeats maps of one pixel over the plane, for a product or a sum, which do that themselves."""
+    before, after = source_shape(step), step.shape
+    if value.is_map and before[:2] == after[:2] and value.plane == (1, 1):
+        return value
+    return reshape(step, value)
+
+
+def picked(step: Step, source: Any, index: Any) -> Any:
+    """Convert indexing: of what a split returns, or with None and single pixels."""
+    if not isinstance(source, Value):
+        return source[index]
+    parts = index if isinstance(index, tuple) else (index,)
+    whole = all(part is None or part is Ellipsis or _is_all(part) for part in parts)
+    if source.is_map and not (whole and source.plane == (1, 1) and parts[:1] == (slice(None),)):
+        step.refuse(f"it takes a part of maps, {index}; pixels by steps are not the same when the image is turned")
+    return reshape(step, source) if whole else copied(step, source)
+
+
+def _is_all(part: Any) -> bool:
+    """Tell whether an index takes all of an axis, or the first."""
+    return isinstance(part, slice | int) and part in (slice(None), 0)
+
+
+def joined(step: Step, values: Sequence[Any], dim: int) -> Value:
+    """Convert concatenation of channels."""
+    if not all(isinstance(value, Value) for value in values):
+        step.refuse("it joins maps with a tensor that does not come from the image")
+    if any(not value.is_map for value in values):
+        vectors = [step.vector(value) if value.flat else value for value in values]
+        if all(value.kind == VECTOR for value in vectors) and dim in (1, -1):
+            node = step.function(torch.cat, [value.node for value in vectors], 1)
+            return Value(node, VECTOR, sum((value.pieces for value in vectors), ()))
+        return copied(step, *vectors)
+    kinds, planes = {value.kind for value in values}, {value.plane for value in values}
+    if dim not in (1, -3) or len(planes) > 1:
+        step.refuse("it joins maps along something else than the channels")
+    if len(kinds) > 1 or IMAGE in kinds:
+        step.refuse("it joins maps of different kinds (the image, fields, invariants); convolve the image first")
+    node = step.function(torch.cat, [value.node for value in values], 1)
+    return Value(node, kinds.pop(), sum((value.pieces for value in values), ()), planes.pop())
+
+
+def separated(step: Step, value: Value, dim: int) -> list[Value]:
+    """Convert splitting of channels into the runs that the original makes."""
+    channels = (1, -1) if value.kind == VECTOR else (1, -3)
+    if value.kind in (IMAGE, PLAIN) or value.flat or dim not in channels:
+        step.refuse("it splits something else than the channels of maps")
+    runs = cut(value.pieces, [part.shape[1] for part in step.node.meta["value"]])
+    node = step.function(torch.split, value.node, [0] * len(runs), 1)
+
+    def set_sizes(widths: Any) -> None:
+        node.args = (value.node, [widths(run) for run in runs], 1)
+
+    step.draft.later.append(set_sizes)
+    parts = [step.function(operator.getitem, node, place) for place in range(len(runs))]
+    return [Value(part, value.kind, run, value.plane) for part, run in zip(parts, runs, strict=True)]
+
+
+def over_channels(step: Step, value: Value, function: Any) -> Value:
+    """Convert a mean or a maximum over all channels that keeps the axis: one field."""
+    if value.kind not in (FIELDS, INVARIANTS) or not step.draft.permutes:
+        step.refuse("it reduces the channels of something else than permuted fields")
+    node = step.function(function, value.node, 1, keepdim=True)
+    return like(Value(node, value.kind, (Piece(1),), value.plane), node)
+
+
+def same_size(value: Value, other: Value) -> bool:
+    """Tell whether two values have as many channels."""
+    return size_of(value.pieces) == size_of(other.pieces)
