@@ -40,6 +40,7 @@ myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_timeout = 600  # seconds, of a cell
 nb_execution_show_tb = True
+nb_render_markdown_format = "myst"  # with tables
 nb_merge_streams = True  # one box for what a cell prints
 
 sphinx_gallery_conf = {
