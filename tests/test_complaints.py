@@ -2,7 +2,6 @@
 
 import copy
 import cProfile
-import io
 import pickle
 import pstats
 import re
@@ -16,10 +15,12 @@ from support import graphs, processes
 from support.cases import CASES, Case
 from torch import nn
 
+import equiconv
 import equiconv.layers
 from equiconv import EquiconvError
 from equiconv.errors import ExactnessError
 from equiconv.groups import P4, P4M, SO2, Cyclic, Flip, HueShift
+from equiconv.interop import read_checkpoint
 from equiconv.layers import (
     FieldBatchNorm,
     FieldGroupNorm,
@@ -100,6 +101,7 @@ def test_nothing_exports():
     graphs.traced_in_evaluation(CASES["CNN"])
     graphs.traced_in_training(CASES["CNN"])
     graphs.exported_to_onnx(CASES["CNN"])
+    graphs.plain(CASES["CNN"])
 
 
 def test_kernels_are_made_again_for_every_image():
@@ -119,15 +121,23 @@ def test_torch_compile_breaks():
     graphs.compiled(Case("CNN, traced", CASES["CNN"].make, (14, 14)))
 
 
-def test_building_takes_minutes():
-    """Counted, not timed: a loop over the 2 million coefficients of this layer would take that many calls."""
-    kind = 64 * Cyclic(16).regular
+def calls_to_build(make):
     profile = cProfile.Profile()
     profile.enable()
-    conv = GroupConv2d(kind, kind, 7)
+    layer = make()
     profile.disable()
-    assert conv.weight.numel() > 1_000_000
-    assert pstats.Stats(profile).total_calls < 20_000
+    return pstats.Stats(profile).total_calls, layer.weight.numel()
+
+
+@pytest.mark.parametrize("kind", [Cyclic(16).regular, SO2(3).irrep(0) + SO2(3).irrep(1) + SO2(3).irrep(2)], ids=repr)
+def test_building_takes_minutes(kind):
+    """Counted, not timed: the work does not grow with the number of fields, as a loop over coefficients would."""
+    calls_to_build(lambda: GroupConv2d(kind, kind, 7))  # tables of the group
+    few, small = calls_to_build(lambda: GroupConv2d(2 * kind, 2 * kind, 7))
+    many, large = calls_to_build(lambda: GroupConv2d(64 * kind, 64 * kind, 7))
+    assert large == 1024 * small
+    assert many < few + 5000 < large
+    assert many < 100_000
 
 
 def test_models_cannot_be_pickled():
@@ -215,17 +225,34 @@ def test_symmetry_is_all_or_nothing():
     assert not torch.allclose(net(full), net(torch.rot90(full, 1, (-2, -1))), atol=1e-4)
 
 
-def test_hue_shifts_leave_the_cube_without_a_word():
-    x = torch.rand(2, 3, 5, 5)
-    turned = HueShift(3).transform_image(x, 1)
-    assert turned.min() >= 0
-    assert turned.max() <= 1
-    assert torch.equal(turned[:, [1, 2, 0]], x)  # three steps permute the channels
-    assert "within the RGB cube" in HueShift(3).transform_image.__doc__
+def test_hues_leave_the_range_of_colors():
+    """Thirds of a turn permute the channels. Others are linear: exact as such, and clipping them costs something."""
+    x = torch.rand(2, 3, 9, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.equal(HueShift(3).transform_image(x, 1)[:, [1, 2, 0]], x)
+    moved = HueShift(4).transform_image(x, 1)
+    assert moved.min() < 0
+    assert moved.max() > 1
+    net = nn.Sequential(GroupConv2d(HueShift(4).image, 2 * HueShift(4).regular, 3), GroupPool(2 * HueShift(4).regular))
+    net = net.double().eval()
+    torch.testing.assert_close(net(moved), net(x), rtol=1e-10, atol=1e-12)
+    assert (net(moved.clamp(0, 1)) - net(x)).abs().max() > 1e-4
 
 
-def test_results_cannot_be_saved_safely():
-    net, file = small(), io.BytesIO()
-    torch.save(net.state_dict(), file)
-    file.seek(0)
-    net.load_state_dict(torch.load(file, weights_only=True))
+class Evil:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+def test_files_of_others_run_code(tmp_path, capsys):
+    net = small()
+    equiconv.save(net, tmp_path / "net.safetensors")
+    loaded = equiconv.load(tmp_path / "net.safetensors")
+    assert torch.equal(loaded(images(2, 3, 14, 14)), net(images(2, 3, 14, 14)))
+    torch.save({"state_dict": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(EquiconvError):
+        equiconv.load(tmp_path / "evil.pt")
+    with pytest.raises(EquiconvError):
+        read_checkpoint(tmp_path / "evil.pt")
+    assert "executed" not in capsys.readouterr().out
+    torch.load(tmp_path / "evil.pt", weights_only=False)
+    assert "executed" in capsys.readouterr().out  # what it would have done

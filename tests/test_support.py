@@ -1,5 +1,6 @@
 """The support table: what it says of every public layer and network is what happens."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import equiconv.models
 from equiconv import EquiconvError
 from equiconv.groups import P4
 from equiconv.layers import FieldBatchNorm
+from equiconv.saving import Recorded
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 TABLE = read(json.loads((RESULTS / "support.json").read_text())["rows"])
@@ -55,14 +57,12 @@ def test_every_public_module_has_a_row(package):
     assert public <= {name.split(" (")[0] for name in CASES}
 
 
-class Broken(nn.Module):
+class Broken(Recorded):
     """A layer that breaks in one way."""
 
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(torch.rand(3, 1, 1) + 1)
-        self.table = torch.rand(())  # follows neither devices nor types
-        self.calls = 0
 
     def forward(self, x):
         return x * self.weight
@@ -76,6 +76,34 @@ class Single(Broken):
 class Coarse(Broken):
     def forward(self, x):
         return (x.float() * self.weight.float()).to(x.dtype) if x.dtype == torch.float64 else x * self.weight
+
+
+class Numb(Broken):
+    def forward(self, x):
+        return x * (self.weight.detach() + 0 * self.weight)
+
+
+class Half(Broken):
+    def forward(self, x):
+        return x * (self.weight + self.weight.detach()) / 2
+
+
+class Fragile(Broken):
+    """Breaks in training alone."""
+
+    def forward(self, x):
+        return x * self.weight if not self.training else (x - x) / (self.weight - self.weight)
+
+
+class Secret(Broken):
+    made = itertools.count(1)
+
+    def __init__(self):
+        super().__init__()
+        self._scale = float(next(self.made))
+
+    def forward(self, x):
+        return x * self.weight * self._scale
 
 
 class Deaf(Broken):
@@ -101,6 +129,10 @@ class Rows(Broken):
 
 
 class Made(Broken):
+    def __init__(self):
+        super().__init__()
+        self.table = torch.rand(())  # follows neither devices nor types
+
     def forward(self, x):
         return x * self.weight * self.table
 
@@ -134,6 +166,10 @@ BROKEN = [
     ("bfloat16", Single),
     ("float16", Single),
     ("float32", Deaf),
+    ("float32", Numb),
+    ("float32", Fragile),
+    ("float64", Half),
+    ("save", Secret),
     ("autocast", Deaf),
     ("channels_last", Rows),
     ("compile", Asking),
@@ -161,7 +197,7 @@ def test_a_broken_layer_is_rejected(feature, kind):
 
 @pytest.mark.parametrize("feature", ALONE)
 def test_the_layer_that_the_broken_ones_are_made_of_passes(feature):
-    assert outcome(FEATURES[feature].check, case_of(Broken)) == WORKS
+    assert outcome(FEATURES[feature].check, case_of(Broken)) in (WORKS, Outcome("nothing", "has no kernels"))
 
 
 def untouched(module):
@@ -182,23 +218,35 @@ class Norm(nn.Module):
         return self.norm(x)
 
 
-class Partial(Broken):
-    def forward(self, x):
-        return x * self.weight + torch.distributed.get_rank()
+def whole(case):
+    """Forget which processes were asked for."""
+    synchronize = FieldBatchNorm.synchronize
+    FieldBatchNorm.synchronize = lambda self, group=None: synchronize(self)
+    try:
+        processes.by_themselves(case)
+    finally:
+        FieldBatchNorm.synchronize = synchronize
 
 
 def test_processes_that_disagree_are_rejected():
-    found = processes.in_two_processes({"lonely": lonely}, [Case("norm", Norm)])
-    assert found["lonely", "norm"].kind == "fails"
+    checked = {"lonely": lonely, "themselves": processes.by_themselves, "whole": whole}
+    found = processes.in_two_processes(checked, [Case("norm", Norm)])
+    assert {name: it.kind for (name, _), it in found.items()} == {
+        "lonely": "fails",
+        "themselves": "works",
+        "whole": "fails",
+    }
     checked = {"ddp": processes.data_parallel, "fsdp": processes.sharded}
-    found = processes.in_two_processes(checked, [case_of(kind) for kind in (Broken, Deaf, Stale)])
+    found = processes.in_two_processes(checked, [case_of(kind) for kind in (Broken, Deaf, Stale, Fragile)])
     assert {key: it.kind for key, it in found.items()} == {
         ("ddp", "Broken"): "works",
         ("ddp", "Deaf"): "fails",
         ("ddp", "Stale"): "works",
+        ("ddp", "Fragile"): "fails",
         ("fsdp", "Broken"): "works",
         ("fsdp", "Deaf"): "fails",
         ("fsdp", "Stale"): "fails",
+        ("fsdp", "Fragile"): "fails",
     }
     assert processes.spawned([case_of(Broken)])["Broken"] == WORKS
     with pytest.raises(AttributeError, match="lambda"):

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import equiconv
 from support.cases import Case
-from support.compare import close, gradients, needs_parameters, step
+from support.compare import close, derivative, gradients, in_both_modes, needs_parameters, seeded, step
 
 __all__ = [
     "autocast",
@@ -31,22 +31,21 @@ __all__ = [
 
 
 def in_precision(dtype: torch.dtype, tolerance: float) -> Callable[[Case], None]:
-    """Return a check of ``module.to(dtype)``: outputs of that type, near those in single precision, with gradients."""
+    """Return a check of ``module.to(dtype)`` in both modes: outputs near those in single precision, and gradients."""
 
     def check(case: Case) -> None:
-        module = case.module()
-        x = case.inputs(module)
-        expected, module = module(x), module.to(dtype)
-        y = module(x.to(dtype))
-        assert y.dtype == dtype, f"{y.dtype} comes out"
-        close(y, expected, tolerance)
-        gradients(module, x.to(dtype))
+        for module, other in zip(in_both_modes(case), in_both_modes(case), strict=True):
+            x = case.inputs(module, batch=4)
+            y = seeded(other.to(dtype), x.to(dtype))
+            assert y.dtype == dtype, f"{y.dtype} comes out"
+            close(y, seeded(module, x), tolerance)
+            gradients(other, x.to(dtype))
 
     return check
 
 
 def double(case: Case) -> None:
-    """``module.double()`` has the full precision of one that was made in it, and sees what float32 does not."""
+    """``module.double()`` has the full precision of one that was made in it, and gradients that are those."""
     in_precision(torch.float64, 1e-4)(case)
     module = case.module().double()
     x = case.inputs(module).double()
@@ -59,17 +58,19 @@ def double(case: Case) -> None:
     close(module(x), made(x), 1e-13)
     unmoved = module(x) == module(x * (1 + 1e-10))
     assert unmoved.double().mean() < 0.9, "numbers go through single precision"
+    for each in in_both_modes(case):
+        derivative(each.double(), x)
 
 
 def autocast(case: Case) -> None:
-    """Under autocast to bfloat16 parameters and their gradients stay in single precision."""
-    module = case.module()
-    x = case.inputs(module).requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16):
-        y = module(x)
-    close(y, module(x), 0.05)
-    y.float().square().sum().backward()
-    assert all(p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in module.parameters())
+    """Under autocast to bfloat16 parameters and their gradients stay in single precision, in both modes."""
+    for module, other in zip(in_both_modes(case), in_both_modes(case), strict=True):
+        x = case.inputs(module, batch=4).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            y = seeded(module, x)
+        close(y, seeded(other, x), 0.06)
+        y.float().square().sum().backward()
+        assert all(p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in module.parameters())
 
 
 def channels_last(case: Case) -> None:
@@ -155,7 +156,7 @@ def saved(case: Case) -> None:
     module = case.module()
     with tempfile.TemporaryDirectory() as folder:
         equiconv.save(module, Path(folder) / "module.safetensors")
-        other = equiconv.load(Path(folder) / "module.safetensors")
+        other = equiconv.load(Path(folder) / "module.safetensors", known=[type(module)])
     assert type(other) is type(module)
     assert not other.training
     assert torch.equal(other(case.inputs(module)), module(case.inputs(module)))

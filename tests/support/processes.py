@@ -17,23 +17,24 @@ from torch.nn.parallel import DistributedDataParallel
 
 from equiconv.layers import FieldBatchNorm, synchronize_batch_norms
 from support.cases import CASES, Case
-from support.compare import Elsewhere, NotApplicable, close, needs_parameters
+from support.compare import Elsewhere, NotApplicable, close, in_both_modes, needs_parameters, seeded
 from support.outcome import Outcome, outcome
 
-__all__ = ["SHARED", "in_two_processes", "spawned"]
+__all__ = ["SHARED", "by_themselves", "in_two_processes", "spawned"]
 
 COUNT = 2
 
 
-def _parts(case: Case, module: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return the whole batch, and the part of this process."""
-    x = case.inputs(module, batch=2 * COUNT)
-    return x, x.chunk(COUNT)[dist.get_rank()]
-
-
-def _gradients(module: nn.Module, y: Tensor) -> list[Tensor]:
-    y.square().mean().backward()
+def _gradients(module: nn.Module, run: nn.Module, x: Tensor) -> list[Tensor]:
+    seeded(run, x).square().mean().backward()
     return [p.grad for p in module.parameters()]
+
+
+def _expected(module: nn.Module, x: Tensor) -> list[Tensor]:
+    """Return the means of the gradients for the parts of a batch, each seen by a copy of its own."""
+    copies = [copy.deepcopy(module) for _ in range(COUNT)]
+    found = [_gradients(each, each, part) for each, part in zip(copies, x.chunk(COUNT), strict=True)]
+    return [sum(grads) / COUNT for grads in zip(*found, strict=True)]
 
 
 def _same_gradients(found: list[Tensor], expected: list[Tensor]) -> None:
@@ -42,32 +43,30 @@ def _same_gradients(found: list[Tensor], expected: list[Tensor]) -> None:
 
 
 def data_parallel(case: Case) -> None:
-    """Gradients are the means of those of all processes, as of one process that sees the whole batch."""
-    module = case.module()
-    needs_parameters(module)
-    x, mine = _parts(case, module)
-    alone = copy.deepcopy(module)
-    expected = _gradients(alone, alone(x))
-    wrapped = DistributedDataParallel(module)
-    _same_gradients(_gradients(module, wrapped(mine)), expected)
+    """Gradients are the means of those of all processes, in both modes."""
+    for module in in_both_modes(case):
+        needs_parameters(module)
+        x = case.inputs(module, batch=4 * COUNT)
+        expected = _expected(module, x)
+        found = _gradients(module, DistributedDataParallel(module), x.chunk(COUNT)[dist.get_rank()])
+        _same_gradients(found, expected)
 
 
 def sharded(case: Case) -> None:
-    """Each process holds a part of every parameter; output and gradients are those of the whole."""
-    module = case.module()
-    needs_parameters(module)
-    x, mine = _parts(case, module)
-    alone = copy.deepcopy(module)
-    expected = _gradients(alone, alone(x))
-    fully_shard(module, mesh=init_device_mesh("cpu", (COUNT,)))
-    y = module(mine)
-    close(y, alone(mine), 1e-5)
-    _same_gradients([grad.full_tensor() for grad in _gradients(module, y)], expected)
-    with torch.no_grad():
-        for p in module.parameters():
-            p.mul_(2)
-    changed = module.eval()(mine)
-    assert not torch.allclose(changed, y), "a kernel of earlier parameters is used"
+    """Each process holds a part of every parameter; output and gradients are those of the whole, in both modes."""
+    for module in in_both_modes(case):
+        needs_parameters(module)
+        x = case.inputs(module, batch=4 * COUNT)
+        mine, alone, expected = x.chunk(COUNT)[dist.get_rank()], copy.deepcopy(module), _expected(module, x)
+        fully_shard(module, mesh=init_device_mesh("cpu", (COUNT,)))
+        y = seeded(module, mine)
+        close(y, seeded(alone, mine), 1e-5)
+        y.square().mean().backward()
+        _same_gradients([p.grad.full_tensor() for p in module.parameters()], expected)
+        with torch.no_grad():
+            for p in module.parameters():
+                p.mul_(2)
+        assert not torch.allclose(seeded(module, mine), y), "a kernel of earlier parameters is used"
 
 
 def synchronized(case: Case, convert: Callable[[nn.Module], nn.Module] = synchronize_batch_norms) -> None:
@@ -89,6 +88,16 @@ def synchronized(case: Case, convert: Callable[[nn.Module], nn.Module] = synchro
     for p, q in zip(module.parameters(), alone.parameters(), strict=True):
         dist.all_reduce(p.grad)
         torch.testing.assert_close(p.grad, q.grad, rtol=1e-3, atol=1e-4)
+
+
+def by_themselves(case: Case) -> None:
+    """Batch norms that are synchronized within groups of one process each have the statistics of their own batch."""
+    groups = [dist.new_group([rank]) for rank in range(COUNT)]
+    module, alone = case.module().train(), case.module().train()
+    x = case.inputs(module, batch=4).chunk(COUNT)[dist.get_rank()]
+    synchronize_batch_norms(module, groups[dist.get_rank()])
+    close(module(x), alone(x), 1e-5)
+    torch.testing.assert_close(module.state_dict(), alone.state_dict())
 
 
 SHARED: dict[str, Callable[[Case], None]] = {"ddp": data_parallel, "fsdp": sharded, "syncbn": synchronized}
