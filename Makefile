@@ -52,6 +52,7 @@ format: $(READY) ## mend style and formatting
 	$(BIN)/ruff format .
 
 docs: $(READY) ## build the pages without a warning and run the code in them
+	rm -rf docs/examples $(PAGES)/doctrees # examples and notebooks run again: they show what the library does now
 	$(BIN)/python docs/figures.py $(PAGES)/figures
 	$(BIN)/sphinx-build -n -W --keep-going -q -b html -d $(PAGES)/doctrees docs $(PAGES)/html
 	$(BIN)/sphinx-build -n -W --keep-going -q -b doctest -d $(PAGES)/doctrees docs $(PAGES)/doctest
@@ -61,4 +62,4 @@ figures: $(READY) ## draw the figures of the pages anew
 	$(BIN)/python docs/figures.py docs/_static
 
 clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) $(PAGES) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(PAGES) docs/examples .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -3,7 +3,9 @@
 import doctest
 import pkgutil
 import re
+import sys
 from importlib import import_module
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -12,23 +14,48 @@ from sphinx.util.logging import getLogger
 
 import equiconv
 
+sys.path.insert(0, str(Path(__file__).parent))
+measured = import_module("measured")
+
 project = "equiconv"
 author = "The equiconv authors"
 project_copyright = "2026, The equiconv authors"
 version = release = equiconv.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.doctest",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "gallery", "examples/*.ipynb"]
 templates_path: list[str] = []
 
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
+myst_substitutions = measured.tables()
 myst_heading_anchors = 3
+
+nb_execution_mode = "force"
+nb_execution_timeout = 600  # seconds, of a cell
+nb_execution_show_tb = True
+nb_render_markdown_format = "myst"  # with tables
+nb_merge_streams = True  # one box for what a cell prints
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "examples",  # not under _build, whose pages Sphinx leaves out
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "gallery_parts.Order",
+    "image_scrapers": ("gallery_parts.drawn", "matplotlib"),
+    "capture_repr": (),  # what is not a figure is printed where it is meant to be read
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_signature": False,
+    "write_computation_times": False,
+    "min_reported_time": 1e9,  # the time that a page took is no part of it
+}
 
 html_theme = "furo"
 html_title = f"equiconv {release}"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from equiconv.errors import ShapeError
-from equiconv.viz.style import COLORS, DASHES, INK, series, styled
+from equiconv.viz.style import COLORS, DASHES, INK, Drawing, series, styled
 
 __all__ = ["band", "legend", "wheel"]
 
@@ -44,7 +44,7 @@ def wheel(curves: Mapping[str, ArrayLike], degrees: Sequence[float], *, hues: bo
     around = _around(degrees)
     if not curves:
         raise ShapeError("curves: expected one name with its accuracies at least")
-    figure = Figure(figsize=(5.2, 5.6), layout="constrained")
+    figure = Drawing(figsize=(5.2, 5.6), layout="constrained")
     axes: Any = figure.subplots(subplot_kw={"projection": "polar"})
     angles = np.append(around, around[0])
     for index, (name, values) in enumerate(curves.items()):

@@ -17,7 +17,7 @@ from equiconv.taps import Taps
 from equiconv.viz.elements import Table, name
 from equiconv.viz.images import entries
 from equiconv.viz.panels import bare, check_image, grid, mark, moved, numbers, show
-from equiconv.viz.style import GRAY, INK, styled
+from equiconv.viz.style import GRAY, INK, Drawing, styled
 
 __all__ = ["fields"]
 
@@ -80,7 +80,7 @@ def fields(
     rows, columns = places.elements.shape
     panel = PANEL if places.elements.size > 1 else IMAGE
     height = max(IMAGE, panel * rows) + 0.45
-    figure = Figure(figsize=(IMAGE + panel * columns + 0.6, 2 * height), layout="constrained")
+    figure = Drawing(figsize=(IMAGE + panel * columns + 0.6, 2 * height), layout="constrained")
     parts = figure.subfigures(2, 2, width_ratios=(IMAGE, panel * columns + 0.5), squeeze=False)
     titles = (("x", "f(x)"), (f"g·x, g: {name(group, g)}", "f(g·x)"))
     for part, x, values, which, (left, right) in zip(

@@ -14,7 +14,7 @@ from equiconv.groups.values import integer
 from equiconv.layers import GroupConv2d
 from equiconv.viz.elements import Table, table
 from equiconv.viz.panels import bare, check_image, grid, moved, numbers, show, size_of
-from equiconv.viz.style import GRAY, styled
+from equiconv.viz.style import GRAY, Drawing, styled
 
 __all__ = ["kernels", "orbit"]
 
@@ -105,7 +105,7 @@ def entries(field_type: FieldType) -> Table:
 def _panels(places: Table, ratio: float) -> tuple[Figure, Iterator[tuple[int, Axes]]]:
     """Return a figure, and its axes element by element."""
     width, height, fontsize = size_of(places, ratio)
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Drawing(figsize=(width, height), layout="constrained")
     if places.title:
         figure.suptitle(places.title, fontsize=10)
     return figure, grid(figure, places, fontsize)

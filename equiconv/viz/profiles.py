@@ -12,7 +12,7 @@ from equiconv.errors import EquiconvError
 from equiconv.groups.laws import Floats
 from equiconv.testing import Profile, Sweep
 from equiconv.viz.elements import name, table
-from equiconv.viz.style import INK, styled
+from equiconv.viz.style import INK, Drawing, styled
 
 __all__ = ["profile"]
 
@@ -57,7 +57,7 @@ def profile(measured: Profile) -> Figure:
     panels += [(title, sweep.errors) for title, sweep in _sweeps(measured)]
     widths = [max(1.6, min(3.6, CELL * errors.shape[1])) for _, errors in panels]
     height = ROW * min(len(measured.layers), 3 * LABELS) + 1.9
-    figure = Figure(figsize=(sum(widths) + 2.6, height), layout="constrained")
+    figure = Drawing(figsize=(sum(widths) + 2.6, height), layout="constrained")
     figure.suptitle(repr(measured.group), fontsize=10)
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True, width_ratios=widths)[0]
     for ax, (title, errors) in zip(axes, panels, strict=True):

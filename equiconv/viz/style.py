@@ -1,10 +1,12 @@
 """The look of all drawings."""
 
+from io import BytesIO
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
 
-__all__ = ["COLORS", "DASHES", "GRAY", "INK", "MARK", "MARKERS", "STYLE", "series", "styled"]
+__all__ = ["COLORS", "DASHES", "GRAY", "INK", "MARK", "MARKERS", "STYLE", "Drawing", "series", "styled"]
 
 INK = "#102030"  # a color of its own, so that a page can put its text color in its place
 GRAY = "#8a8a8a"
@@ -25,6 +27,15 @@ STYLE: Any = {
 }
 
 styled = mpl.rc_context(STYLE)  # a decorator: what it draws has the style, and no setting stays changed
+
+
+class Drawing(Figure):
+    """A figure that a notebook shows where it is the value of a cell, also if pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        png = BytesIO()
+        self.savefig(png, format="png")
+        return png.getvalue()
 
 
 def series(index: int, label: str) -> dict[str, Any]:
