@@ -8,8 +8,9 @@ from samples import GRID, halves
 from equiconv.bases import Harmonics, Pixels
 from equiconv.groups import P4, P4M, Cyclic
 from equiconv.init import delta_orthogonal_
-from equiconv.kernels import OrbitPipeline, SolvedPipeline, SumPipeline, TiedPipeline, kernel_pipeline
+from equiconv.kernels import OrbitPipeline, SolvedPipeline, TiedPipeline
 from equiconv.layers import GroupConv2d
+from equiconv.sums import SumPipeline, kernel_pipeline
 from equiconv.testing import assert_equivariant
 
 
