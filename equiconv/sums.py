@@ -73,6 +73,34 @@ def _kinds(rep: Representation) -> list[Kind]:
     return [Kind(summand, np.concatenate(entries)) for summand, entries in found.items()]
 
 
+@dataclass(frozen=True)
+class Order:
+    """Say how summands that are sorted by kind come to their places.
+
+    Args:
+        sizes: their dimensions.
+        numbers: those of the summands, in the order of the sum.
+    """
+
+    sizes: list[int]
+    numbers: list[int]
+
+
+def _order(kinds: list[Kind]) -> Order | None:
+    """Return the order of the summands, None if they are in their places already."""
+    starts = [start for kind in kinds for start in kind.entries[:: kind.representation.dim].tolist()]
+    numbers = sorted(range(len(starts)), key=starts.__getitem__)
+    sizes = [kind.representation.dim for kind in kinds for _ in range(kind.count)]
+    return None if numbers == list(range(len(starts))) else Order(sizes, numbers)
+
+
+def _ordered(kernels: Tensor, dim: int, order: Order | None) -> Tensor:
+    if order is None:
+        return kernels
+    summands = kernels.split(order.sizes, dim)
+    return torch.cat([summands[number] for number in order.numbers], dim)
+
+
 class SumPipeline(KernelPipeline):
     """Join the kernels between the summands of two sums: one pipeline for each pair of unlike ones.
 
@@ -81,9 +109,6 @@ class SumPipeline(KernelPipeline):
     Pairs without a kernel are zero and have no coefficients. What else arrives at their output is scaled up, so that
     its variance is what the documentation of ``equivariant_kernels`` says.
     """
-
-    rows: Tensor
-    columns: Tensor
 
     def __init__(self, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
         super().__init__(basis, None)
@@ -97,7 +122,7 @@ class SumPipeline(KernelPipeline):
         missing = set(range(len(self.targets))) - {row for row, _ in self.places}
         self.unreached = tuple(self.targets[row].representation for row in sorted(missing))
         self.coefficient_shape = (sum(self.sizes),)
-        self._add_order()
+        self.rows, self.columns = _order(self.targets), _order(self.sources)
 
     def _add_row(self, row: int, basis: SpatialBasis) -> None:
         """Add the kernels into all summands of one kind."""
@@ -111,20 +136,12 @@ class SumPipeline(KernelPipeline):
             self.scales.append(sqrt(sum(len(source.entries) for source in self.sources) / reaching))
             self.parts.append(part)
 
-    def _add_order(self) -> None:
-        """Keep where the entries of the sums are among those sorted by kind."""
-        rows, columns = (np.concatenate([kind.entries for kind in kinds]) for kinds in (self.targets, self.sources))
-        self.is_sorted = bool((np.diff(rows) > 0).all() and (np.diff(columns) > 0).all())
-        self.add_table("rows", np.argsort(rows))
-        self.add_table("columns", np.argsort(columns))
-
     def act(self, coefficients: Tensor) -> Tensor:
         """Return the kernels of all pairs, ``(o, g, i, f, s)``, g and f being the entries of output and input."""
         return self._joined(coefficients, lambda part, own: part.act(own).flatten(2, 3).flatten(0, 1))
 
     def expand(self, coefficients: Tensor) -> Tensor:
         """Expand pair by pair: ``(o, i, n)`` to ``(o*g, i*f, kh, kw)``."""
-        self.settle(coefficients.device)
         return self.fold(self._joined(coefficients, lambda part, own: part.expand(own).flatten(2)))
 
     def _joined(self, coefficients: Tensor, make: Callable[[Any, Tensor], Tensor]) -> Tensor:
@@ -142,8 +159,7 @@ class SumPipeline(KernelPipeline):
                 for column, source in enumerate(self.sources)
             ]
             rows.append(torch.cat(blocks, 3))
-        kernels = torch.cat(rows, 1)
-        return kernels if self.is_sorted else kernels[:, self.rows][:, :, :, self.columns]
+        return _ordered(_ordered(torch.cat(rows, 1), 1, self.rows), 3, self.columns)
 
     def _made(self, place: tuple[int, int], part: Any, own: Tensor, make: Callable[[Any, Tensor], Tensor]) -> Tensor:
         """Return the kernels of one pair, ``(o, a*g, i, b*f, s)``, between a and b equal summands."""
