@@ -98,18 +98,13 @@ def delta_orthogonal_(conv: GroupConv2d, *, gain: float = 1.0) -> GroupConv2d:
     center = conv.basis.center
     if center is None:
         raise ShapeError(f"{conv.basis!r} has no center; use an odd kernel size")
-    shape = conv.pipeline.coefficient_shape
+    matrices = _kernels(conv, torch.randn_like(conv.weight))[..., center]  # (o, g, i, f)
+    blocks = [_orthogonal(block) for block in matrices.chunk(conv.channel_groups)]
+    samples = conv.basis.samples()
+    size = 1.0 if samples is None else float(np.linalg.norm(samples[center]))
+    target = gain / size * torch.cat(blocks)
     with torch.no_grad():
-        kernels = _all_kernels(conv)  # (c, g, f, s)
-        random = torch.randn(*conv.weight.shape[:2], len(kernels), dtype=torch.float64)
-        matrices = torch.einsum("oic,cgf->ogif", random, kernels[..., center])
-        blocks = [_orthogonal(block) for block in matrices.chunk(conv.channel_groups)]
-        target = torch.zeros(*random.shape[:2], *kernels.shape[1:], dtype=torch.float64)  # (o, i, g, f, s)
-        samples = conv.basis.samples()
-        size = 1.0 if samples is None else float(np.linalg.norm(samples[center]))
-        target[..., center] = gain / size * torch.cat(blocks).transpose(1, 2)
-        coefficients = target.flatten(2) @ torch.linalg.pinv(kernels.flatten(1))  # (o, i, c)
-        conv.weight.copy_(coefficients.unflatten(2, shape))
+        conv.weight.copy_(_coefficients(conv, target, center))
         if conv.bias is not None:
             conv.bias.zero_()
     return conv
@@ -122,11 +117,23 @@ def _check(conv: object, kind: type, gain: float) -> None:
         raise FieldTypeError(f"gain is a number, at most {LARGEST:g}; got {gain!r}")
 
 
-def _all_kernels(conv: GroupConv2d) -> Tensor:
-    """Return the kernel, before sampling, that each coefficient makes, ``(c, g, f, s)``."""
-    shape, weight = conv.pipeline.coefficient_shape, conv.weight
-    units = torch.eye(math.prod(shape), dtype=weight.dtype, device=weight.device).unflatten(1, shape)
-    return conv.pipeline.act(units[:, None])[:, :, 0].double().cpu()
+def _kernels(conv: GroupConv2d, coefficients: Tensor) -> Tensor:
+    """Return the kernels before sampling, ``(o, g, i, f, s)``, in double precision."""
+    return conv.pipeline.act(coefficients).double()
+
+
+def _coefficients(conv: GroupConv2d, target: Tensor, center: int) -> Tensor:
+    """Return the coefficients of the kernels that are matrices ``(o, g, i, f)`` at the center and zero elsewhere.
+
+    The kernels of single coefficients are orthogonal to each other, so that the map from coefficients to kernels is
+    inverted by its transpose, but for a factor for each coefficient.
+    """
+    ones = torch.ones_like(conv.weight).requires_grad_()
+    with torch.enable_grad():
+        kernels = _kernels(conv, ones)  # (o, g, i, f, s)
+        (back,) = torch.autograd.grad((kernels[..., center] * target).sum(), ones, retain_graph=True)
+        (squares,) = torch.autograd.grad(kernels, ones, kernels.detach())
+    return back / squares
 
 
 def _orthogonal(matrices: Tensor) -> Tensor:

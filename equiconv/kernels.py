@@ -3,22 +3,18 @@
 Coefficients have the axes ``(o, i, f, s)``: output fields, input fields, input fiber, spatial basis functions. For an
 output of the regular representation the group moves one kernel to all its copies (``OrbitPipeline``); the kernels into
 any other representation are those that the group leaves alone: entries that it sends to one another are equal
-(``TiedPipeline``), or the solutions of linear equations (``SolvedPipeline``), for long sums of representations pair
-by pair of the summands (``SumPipeline``).
+(``TiedPipeline``), or the solutions of linear equations (``SolvedPipeline``). Between long sums they are made pair by
+pair of the summands (``equiconv.sums``).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from itertools import groupby, product
-from math import prod
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from equiconv.bases import SpatialBasis
-from equiconv.errors import FieldTypeError
 from equiconv.groups.group import Group
 from equiconv.groups.laws import Floats, Ints
 from equiconv.groups.representation import Representation
@@ -48,6 +44,7 @@ class KernelPipeline(Tables, ABC):
     """Turn coefficients ``(o, i, *coefficient_shape)`` into the kernel ``(o*g, i*f, kh, kw)`` of one convolution."""
 
     coefficient_shape: tuple[int, ...]
+    unreached: tuple[Representation, ...] = ()  # summands of the output that are zero whatever the coefficients are
     samples: Tensor
 
     def __init__(self, basis: SpatialBasis, samples: Floats | None) -> None:
@@ -166,11 +163,12 @@ class SolvedPipeline(KernelPipeline):
         super().__init__(basis, None)
         squares = None if samples is None else np.square(samples).sum(1)
         solutions: Floats = equivariant_kernels(out_rep, in_rep, basis.action(in_rep.group), squares)  # (n, g, f, s)
-        _check_reached(solutions, out_rep, in_rep, basis)
+        starts = np.cumsum((0, *out_rep.sizes[:-1]))
+        reached = np.logical_or.reduceat(solutions.any((0, 2, 3)), starts)
+        self.unreached = tuple(s for s, some in zip(out_rep.summands, reached, strict=True) if not some)
         self.coefficient_shape = (len(solutions),)
-        by_entry = solutions.reshape(len(solutions), out_rep.dim, in_rep.dim, basis.size).swapaxes(0, 1)
-        self.add_table("solutions", by_entry)  # (g, n, f, s)
-        self.add_table("drawn", by_entry if samples is None else by_entry @ samples)  # (g, n, f, kh*kw)
+        self.add_table("solutions", solutions)
+        self.add_table("drawn", solutions if samples is None else solutions @ samples)  # (n, g, f, kh*kw)
 
     def act(self, coefficients: Tensor) -> Tensor:
         """Return the combined kernels, ``(o, g, i, f, s)``, g being the entries of an output field."""
@@ -182,72 +180,7 @@ class SolvedPipeline(KernelPipeline):
         return self.fold(self._combined(coefficients, self.drawn))
 
     def _combined(self, coefficients: Tensor, solutions: Tensor) -> Tensor:
-        """Return ``(o, g, i, f, s)`` of ``(o, i, n)`` and ``(g, n, f, s)``."""
-        return (coefficients[:, None] @ solutions.flatten(2)).unflatten(3, solutions.shape[2:])
-
-
-class SumPipeline(KernelPipeline):
-    """Join the kernels between the summands of two sums; equal summands in a row share one pipeline.
-
-    For permuted entries, where every summand of the output is reached from every one of the input. The solutions
-    between whole sums would be a far larger table, most of it zeros.
-    """
-
-    def __init__(self, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
-        super().__init__(basis, None)
-        self.rows, self.columns = ([len(list(run)) for _, run in groupby(rep.summands)] for rep in (out_rep, in_rep))
-        targets, sources = ([kind for kind, _ in groupby(rep.summands)] for rep in (out_rep, in_rep))
-        parts = [kernel_pipeline(target, source, basis) for target in targets for source in sources]
-        repeats = [a * b for a in self.rows for b in self.columns]
-        self.sizes = [n * prod(part.coefficient_shape) for n, part in zip(repeats, parts, strict=True)]
-        self.coefficient_shape = (sum(self.sizes),)
-        self.parts = nn.ModuleList(parts)
-
-    def act(self, coefficients: Tensor) -> Tensor:
-        """Return the kernels of all pairs, ``(o, g, i, f, s)``, g and f being the entries of output and input."""
-        return self._joined(coefficients, lambda part, own: part.act(own).flatten(2, 3).flatten(0, 1))
-
-    def expand(self, coefficients: Tensor) -> Tensor:
-        """Expand pair by pair: ``(o, i, n)`` to ``(o*g, i*f, kh, kw)``."""
-        return self.fold(self._joined(coefficients, lambda part, own: part.expand(own).flatten(2)))
-
-    def _joined(self, coefficients: Tensor, make: Callable[[Any, Tensor], Tensor]) -> Tensor:
+        """Return ``(o, g, i, f, s)`` of ``(o, i, n)`` and ``(n, g, f, s)``."""
         o, i, _ = coefficients.shape
-        kernels = []
-        parts: Any = self.parts
-        pairs = product(self.rows, self.columns)
-        for (a, b), part, own in zip(pairs, parts, coefficients.split(self.sizes, 2), strict=True):
-            part.settle(coefficients.device)
-            each = own.reshape(o, i, a, b, *part.coefficient_shape).transpose(1, 2).flatten(2, 3).flatten(0, 1)
-            made = make(part, each)  # (o*a*g, i*b*f, s)
-            kernels.append(made.unflatten(1, (i, -1)).unflatten(0, (o, -1)))  # (o, a*g, i, b*f, s)
-        count = len(self.columns)
-        rows = [torch.cat(kernels[start : start + count], 3) for start in range(0, len(kernels), count)]
-        return torch.cat(rows, 1)
-
-
-def _check_reached(solutions: Floats, out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> None:
-    """Raise if a summand of the output would be zero whatever the weights are."""
-    start = 0
-    for summand in out_rep.summands:
-        end = start + summand.dim
-        if not solutions[:, start:end].any():
-            size = "x".join(map(str, basis.kernel_size))
-            raise FieldTypeError(
-                f"no {size} kernel maps {in_rep!r} to {summand!r}: only zero is equivariant; "
-                "use a larger kernel, or an output that shares irreps with the input"
-            )
-        start = end
-
-
-def kernel_pipeline(out_rep: Representation, in_rep: Representation, basis: SpatialBasis) -> KernelPipeline:
-    """Return the pipeline for kernels from ``in_rep`` to ``out_rep``, representations of one group."""
-    if out_rep.is_regular:
-        return OrbitPipeline(in_rep, basis)
-    moves = out_rep.permutation, in_rep.permutation, basis.permutation(in_rep.group)
-    permuted = [move for move in moves if move is not None]
-    if len(permuted) == len(moves):
-        return TiedPipeline(permuted, in_rep.group.generators, basis)
-    if len(out_rep.summands) + len(in_rep.summands) > 2 and out_rep.is_permutation and in_rep.is_permutation:
-        return SumPipeline(out_rep, in_rep, basis)
-    return SolvedPipeline(out_rep, in_rep, basis)
+        kernels = coefficients.flatten(0, 1) @ solutions.flatten(1)  # (o*i, g*f*s)
+        return kernels.view(o, i, *solutions.shape[1:]).transpose(1, 2)  # (o, g, i, f, s)

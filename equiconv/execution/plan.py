@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from equiconv.bases import SpatialBasis
 from equiconv.groups.group import Group
 from equiconv.groups.representation import Representation
-from equiconv.kernels import combine, kernel_pipeline
+from equiconv.kernels import combine
+from equiconv.sums import kernel_pipeline
 from equiconv.tables import Tables
 
 Slide = Callable[[Tensor, Tensor, Tensor | None, int], Tensor]

@@ -1,7 +1,8 @@
 """The convolutions of e2cnn as ours: which layer, and which basis."""
 
 from collections.abc import Callable, Iterator
-from itertools import groupby, product
+from functools import reduce
+from operator import add
 from typing import Any
 
 from torch import nn
@@ -9,13 +10,12 @@ from torch import nn
 from equiconv.bases import Derivatives, Harmonics, Pixels, SpatialBasis
 from equiconv.errors import EquiconvError, FieldTypeError
 from equiconv.groups import FieldType
-from equiconv.interop.e2cnn.blocks import BlockConvolution
 from equiconv.interop.e2cnn.fields import Fields
 from equiconv.interop.e2cnn.fitting import FIT, fit, wanted
 from equiconv.interop.e2cnn.names import e2cnn_name
+from equiconv.interop.e2cnn.zeros import ZeroFields
 from equiconv.layers import GroupConv2d, GroupConvTranspose2d
-
-LARGE = 400  # entries of a kernel between two sums of unlike representations: beyond, tables would be huge
+from equiconv.sums import SumPipeline
 
 Layer = GroupConv2d | GroupConvTranspose2d
 Make = Callable[[Any, SpatialBasis, FieldType, FieldType, bool], Layer]
@@ -68,41 +68,19 @@ def _transposed(module: Any, basis: SpatialBasis, in_type: FieldType, out_type: 
     )
 
 
-def _layer(module: Any, basis: SpatialBasis, make: Make) -> Layer | BlockConvolution:
-    """Return the layer; between long sums of unlike representations one with a convolution for each pair of them."""
+def _layer(module: Any, basis: SpatialBasis, make: Make) -> nn.Module:
+    """Return the layer; one into the fields that a kernel reaches, if there are others, which stay zero."""
     in_type, out_type = Fields(module.in_type).type, Fields(module.out_type).type
-    ends = out_type.representation, in_type.representation
-    several = any(len(end.summands) > 1 for end in ends)
-    permuted = all(end.is_permutation for end in ends)
+    bias = module.bias is not None
     try:
-        if permuted or not several or ends[0].dim * ends[1].dim <= LARGE:
-            return make(module, basis, in_type, out_type, module.bias is not None)
-    except FieldTypeError:  # no kernel reaches some of the fields
-        if not several:
+        return make(module, basis, in_type, out_type, bias)
+    except FieldTypeError:
+        zero = SumPipeline(out_type.representation, in_type.representation, basis).unreached
+        reached = [summand for summand in out_type.representation.summands if summand not in zero]
+        if not reached or (bias and any(len(summand.fixed) for summand in zero)):
             raise
-    return _blocks(module, basis, make, (in_type, out_type))
-
-
-def _blocks(module: Any, basis: SpatialBasis, make: Make, ends: tuple[FieldType, FieldType]) -> BlockConvolution:
-    sources, targets = (_runs(end) for end in ends)
-    layers: dict[tuple[int, int], nn.Module] = {}
-    for (row, target), (column, source) in product(enumerate(targets), enumerate(sources)):
-        bias = module.bias is not None and not any(place[0] == row for place in layers)
-        try:
-            layers[row, column] = make(module, basis, source, target, bias)
-        except FieldTypeError:  # only zero is equivariant
-            continue
-    for row, target in enumerate(targets):
-        reached = any(place[0] == row for place in layers)
-        if not layers or (module.bias is not None and len(target.representation.fixed) and not reached):
-            raise FieldTypeError(f"no kernel makes {target!r} of {ends[0]!r}: only zero is equivariant")
-    return BlockConvolution(*ends, sources=sources, targets=targets, layers=layers)
-
-
-def _runs(kind: FieldType) -> list[FieldType]:
-    """Return a type for each run of equal summands."""
-    runs = [(summand, len(list(run))) for summand, run in groupby(kind.representation.summands)]
-    return [FieldType(summand, kind.n * count) for summand, count in runs]
+    part = FieldType(reduce(add, reached), out_type.n)
+    return nn.Sequential(make(module, basis, in_type, part, bias), ZeroFields(part, out_type, zero))
 
 
 def _bases(module: Any) -> Iterator[SpatialBasis]:
@@ -144,7 +122,7 @@ def _fitted(module: Any, bases: Iterator[SpatialBasis], make: Make) -> nn.Module
         except EquiconvError as error:
             missed.append(str(error))
             continue
-        residual = fit(layer, kernel, bias, module.groups)
+        residual = fit(layer, kernel, bias)
         if residual < FIT and _coefficients(layer) == module.weights.numel():
             return layer
         if residual < FIT:

@@ -2,7 +2,6 @@
 
 import copy
 import math
-from itertools import groupby, product
 from typing import Any, cast
 
 import numpy as np
@@ -10,17 +9,15 @@ import scipy.sparse
 import torch
 from torch import nn
 
-from equiconv.groups import Representation
 from equiconv.groups.laws import Floats
-from equiconv.interop.e2cnn.blocks import BlockConvolution
 from equiconv.interop.e2cnn.fields import Fields
-from equiconv.kernels import KernelPipeline, SumPipeline
+from equiconv.interop.e2cnn.zeros import ZeroFields
+from equiconv.kernels import KernelPipeline
+from equiconv.sums import SumPipeline
 
 FIT = 1e-5  # the part of a kernel that may be missed
 TINY = 1e-300
 CHUNK = 64
-
-Ends = tuple[Representation, Representation]  # of the output and of the input
 
 
 def wanted(module: Any) -> tuple[Floats, Floats | None]:
@@ -58,21 +55,19 @@ def _carried(left: scipy.sparse.csr_array, kernel: Floats, right: scipy.sparse.c
     return full.reshape(i, o, *size).swapaxes(0, 1)  # (o', i', k, k)
 
 
-def fit(layer: nn.Module, kernel: Floats, bias: Floats | None, channel_groups: int) -> float:
+def fit(layer: nn.Module, kernel: Floats, bias: Floats | None) -> float:
     """Set the coefficients that come closest to a kernel and a bias; return the part of the kernel that is missed.
 
     Args:
-        layer: a convolution of ours, or blocks of them.
+        layer: a convolution of ours, with ``ZeroFields`` behind it if it does not make all fields.
         kernel: ``(o*g, i*f, k, k)``, i being the input fields of one group.
         bias: ``(o*g,)``.
-        channel_groups: the number of groups.
     """
-    missed = 0.0
-    if isinstance(layer, BlockConvolution):
-        for part, rows, columns in layer.parts(channel_groups):
-            block = kernel[rows][:, columns]
-            own = None if bias is None else bias[rows]
-            missed += float(np.square(block).sum()) if part is None else _fit(part, block, own)
+    if isinstance(layer, nn.Sequential):
+        conv, zeros = layer
+        rows = cast(ZeroFields, zeros).channels
+        missed = float(np.square(np.delete(kernel, rows, 0)).sum())
+        missed += _fit(conv, kernel[rows], None if bias is None else bias[rows])
     else:
         missed = _fit(layer, kernel, bias)
     return math.sqrt(missed) / max(float(np.linalg.norm(kernel)), TINY)
@@ -82,8 +77,7 @@ def _fit(layer: Any, kernel: Floats, bias: Floats | None) -> float:
     """Set the coefficients of one convolution; return the square of what is missed."""
     (g, f), pixels = (layer.out_type.fiber, layer.in_type.fiber), kernel.shape[2] * kernel.shape[3]
     split = kernel.reshape(kernel.shape[0] // g, g, kernel.shape[1] // f, f, pixels)  # (o, g, i, f, k*k)
-    ends = layer.out_type.representation, layer.in_type.representation
-    found, missed = _solved(layer.pipeline, ends, split)
+    found, missed = _solved(layer.pipeline, split)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(found.reshape(layer.weight.shape)))
         if layer.bias is not None and bias is not None:
@@ -92,10 +86,10 @@ def _fit(layer: Any, kernel: Floats, bias: Floats | None) -> float:
     return missed
 
 
-def _solved(pipeline: KernelPipeline, ends: Ends, kernel: Floats) -> tuple[Floats, float]:
+def _solved(pipeline: KernelPipeline, kernel: Floats) -> tuple[Floats, float]:
     """Return the coefficients ``(o, i, n)`` closest to a kernel ``(o, g, i, f, k*k)``, and the squared rest."""
     if isinstance(pipeline, SumPipeline):
-        return _solved_sum(pipeline, ends, kernel)
+        return _solved_sum(pipeline, kernel)
     o, g, i, f, pixels = kernel.shape
     wanted = kernel.transpose(1, 3, 4, 0, 2).reshape(g * f * pixels, o * i)  # (g*f*k*k, o*i)
     drawn = _drawn(pipeline)
@@ -103,21 +97,20 @@ def _solved(pipeline: KernelPipeline, ends: Ends, kernel: Floats) -> tuple[Float
     return found.T.reshape(o, i, -1), float(np.square(drawn @ found - wanted).sum())  # (o, i, n)
 
 
-def _solved_sum(pipeline: SumPipeline, ends: Ends, kernel: Floats) -> tuple[Floats, float]:
+def _solved_sum(pipeline: SumPipeline, kernel: Floats) -> tuple[Floats, float]:
     """Solve pair by pair of the summands."""
-    o, _, i, _, pixels = kernel.shape
-    targets, sources = ([(kind, len(list(run))) for kind, run in groupby(end.summands)] for end in ends)
-    coefficients, rest = [], 0.0
-    rows = np.split(kernel, np.cumsum([kind.dim * a for kind, a in targets])[:-1], axis=1)
-    blocks = [np.split(row, np.cumsum([kind.dim * b for kind, b in sources])[:-1], axis=3) for row in rows]
-    pairs = product(zip(targets, blocks, strict=True), enumerate(sources))
-    for (((target, a), row), (column, (source, b))), part in zip(pairs, pipeline.parts, strict=True):
-        block = row[column].reshape(o, a, target.dim, i, b, source.dim, pixels)
-        joint = block.reshape(o * a, target.dim, i * b, source.dim, pixels)
-        found, missed = _solved(cast(KernelPipeline, part), (target, source), joint)  # (o*a, i*b, n)
-        coefficients.append(found.reshape(o, a, i, b, -1).swapaxes(1, 2).reshape(o, i, -1))  # (o, i, a*b*n)
-        rest += missed
-    return np.concatenate(coefficients, axis=2), rest
+    (o, _, i, _, pixels), rest = kernel.shape, kernel.copy()
+    coefficients, missed = [], 0.0
+    for (row, column), part, scale in zip(pipeline.places, pipeline.parts, pipeline.scales, strict=True):
+        target, source = pipeline.targets[row], pipeline.sources[column]
+        place = np.ix_(np.arange(o), target.entries, np.arange(i), source.entries, np.arange(pixels))
+        split = kernel[place].reshape(o, target.count, -1, i, source.count, source.representation.dim, pixels)
+        joint = split.reshape(o * target.count, -1, i * source.count, source.representation.dim, pixels)
+        found, left = _solved(cast(KernelPipeline, part), joint)  # (o*a, i*b, n)
+        pairs = found.reshape(o, target.count, i, source.count, -1).swapaxes(1, 2)  # (o, i, a, b, n)
+        coefficients.append(pairs.reshape(o, i, -1) / scale)
+        missed, rest[place] = missed + left, 0.0
+    return np.concatenate(coefficients, axis=2), missed + float(np.square(rest).sum())
 
 
 def _drawn(pipeline: KernelPipeline) -> scipy.sparse.csc_array:
