@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import nn
 
-from equiconv.converting.draft import FIELDS, IMAGE, PLAIN, VECTOR, Cost, Step, Value
+from equiconv.converting.draft import FIELDS, IMAGE, PLAIN, VECTOR, Cost, Value
 from equiconv.converting.ordinary import copied
 from equiconv.converting.pooling import Pair, SymmetricMean, Windows
 from equiconv.converting.report import described
+from equiconv.converting.step import Step
 from equiconv.converting.widths import Piece, Pieces, Widths, divide
 from equiconv.groups import FieldType
 from equiconv.layers import GroupConv2d, GroupConvTranspose2d
@@ -68,7 +69,7 @@ class Sliding:
 
 def convolution(step: Step, module: nn.Conv2d, value: Value) -> Value:
     """Convert ``nn.Conv2d``: lifting from an image, a group convolution between fields."""
-    _check_maps(step, value)
+    step.check_maps(value)
     kernel = Kernel(_pair(module.kernel_size), _pair(module.stride), _padding(module), _pair(module.dilation))
     averaged = not _keeps_stride(step, kernel, value.plane)
     stride, before = kernel.stride, kernel.enlarged(step)
@@ -76,9 +77,9 @@ def convolution(step: Step, module: nn.Conv2d, value: Value) -> Value:
     if averaged:
         why = STRIDE.format("x".join(map(str, stride)) if stride[0] != stride[1] else stride[0])
         before = Kernel(before.size, (1, 1), before.padding, before.dilation, (*before.changes, why))
-    if averaged and value.kind != IMAGE:
+    behind = averaged and (value.kind == IMAGE or min(edge) < 0)  # there a smaller map would be all padding
+    if averaged and not behind:
         value = _mean(step, value, stride, edge)
-    behind = averaged and value.kind == IMAGE
 
     def make(in_type: FieldType, out_type: FieldType, channel_groups: int) -> Convolution:
         return GroupConv2d(
@@ -104,7 +105,7 @@ def convolution(step: Step, module: nn.Conv2d, value: Value) -> Value:
 
 def transposed(step: Step, module: nn.ConvTranspose2d, value: Value) -> Value:
     """Convert ``nn.ConvTranspose2d``."""
-    _check_maps(step, value)
+    step.check_maps(value)
 
     def make(in_type: FieldType, out_type: FieldType, channel_groups: int) -> Convolution:
         return GroupConvTranspose2d(
@@ -134,9 +135,16 @@ def linear(step: Step, module: nn.Linear, value: Value) -> Value:
     value = step.vector(value)
     if value.kind == PLAIN:
         return copied(step, value)
-    out, bias, name = (Piece(module.out_features, scaled=False),), module.bias is not None, str(step.node.target)
-    if (known := step.again(name, value)) is not None:
-        return Value(known, VECTOR, step.draft.shared[name][1])
+    bias, name = module.bias is not None, str(step.node.target)
+    out: Pieces = (Piece(module.out_features, scaled=False),)
+
+    def products(widths: Widths) -> int:
+        return widths(out) * widths(value.pieces)
+
+    if name in step.draft.shared:
+        out = step.draft.shared[name][1]
+    if (known := step.again(name, value, products)) is not None:
+        return Value(known, VECTOR, out)
     node = step.module(
         name,
         lambda widths: nn.Linear(widths(value.pieces), widths(out), bias=bias),
@@ -146,12 +154,7 @@ def linear(step: Step, module: nn.Linear, value: Value) -> Value:
         source=name,
     )
     step.draft.shared[name] = (value, out)
-    step.draft.costs.append(
-        Cost(
-            lambda widths: widths(out) * (widths(value.pieces) + bias),
-            lambda widths: widths(out) * widths(value.pieces),
-        )
-    )
+    step.draft.costs.append(Cost(lambda widths: products(widths) + bias * widths(out), products))
     return Value(node, VECTOR, out)
 
 
@@ -171,11 +174,9 @@ def _whole_plane(step: Step, module: nn.Linear, value: Value) -> Value:
 def _weighted(step: Step, module: Weighted, value: Value, sliding: Sliding) -> Value:
     """Add a convolution, and what it costs."""
     name, draft, group = str(step.node.target), step.draft, step.group
-    if (known := step.again(name, value)) is not None:
-        return Value(known, FIELDS, draft.shared[name][1])
     blocks = getattr(module, "groups", 1)
     depthwise = 1 < blocks == getattr(module, "in_channels", 0) == getattr(module, "out_channels", 0)
-    out = _out_pieces(step, module, value, blocks, depthwise)
+    out = draft.shared[name][1] if name in draft.shared else _out_pieces(step, module, value, blocks, depthwise)
 
     def channel_groups(widths: Widths) -> int:
         return draft.type_of(value, widths).n if depthwise else blocks
@@ -186,7 +187,20 @@ def _weighted(step: Step, module: Weighted, value: Value, sliding: Sliding) -> V
     def pairs(widths: Widths) -> int:
         return widths(out) * draft.type_of(value, widths).n // channel_groups(widths)
 
-    _add_cost(step, value, out, sliding, pairs, module.bias is not None)
+    products = draft.type_of(value, Widths(1)).representation.dim * group.regular.dim * sliding.taps * sliding.pixels
+
+    if (known := step.again(name, value, lambda widths: pairs(widths) * products)) is not None:
+        return Value(known, FIELDS, out)
+    with step.named():
+        one = draft.type_of(value, Widths(1)).representation
+        coefficients = sliding.make(1 * one, 1 * group.regular, 1).weight.numel()  # between two fields
+    bias = module.bias is not None
+    draft.costs.append(
+        Cost(
+            lambda widths: pairs(widths) * coefficients + widths(out) * bias,
+            lambda widths: pairs(widths) * products,
+        )
+    )
     node = step.module(
         name,
         made,
@@ -198,22 +212,6 @@ def _weighted(step: Step, module: Weighted, value: Value, sliding: Sliding) -> V
     )
     draft.shared[name] = (value, out)
     return Value(node, FIELDS, out)
-
-
-def _add_cost(
-    step: Step, value: Value, out: Pieces, sliding: Sliding, pairs: Callable[[Widths], int], bias: bool
-) -> None:
-    """Add what a convolution costs, ``pairs`` being the number of kernels between two fields."""
-    with step.named():
-        one = step.draft.type_of(value, Widths(1)).representation
-        coefficients = sliding.make(1 * one, 1 * step.group.regular, 1).weight.numel()  # between two fields
-    products = one.dim * step.group.regular.dim * sliding.taps * sliding.pixels
-    step.draft.costs.append(
-        Cost(
-            lambda widths: pairs(widths) * coefficients + widths(out) * bias,
-            lambda widths: pairs(widths) * products,
-        )
-    )
 
 
 def _out_pieces(step: Step, module: Weighted, value: Value, blocks: int, depthwise: bool) -> Pieces:
@@ -260,11 +258,6 @@ def _edge(kernel: Kernel, padding: Pair) -> Pair:
 
 def _unstrided(plane: Pair, edge: Pair) -> Pair:
     return plane[0] - edge[0], plane[1] - edge[1]
-
-
-def _check_maps(step: Step, value: Value) -> None:
-    if not value.is_map:
-        step.refuse("it takes maps, and got a vector")
 
 
 def _padding(module: nn.Conv2d) -> Pair | str:

@@ -9,7 +9,7 @@ import torch
 from torch import fx
 from torch.nn import functional as F
 
-from equiconv.converting.draft import FIELDS, IMAGE, INVARIANTS, PLAIN, Step, Value
+from equiconv.converting.draft import FIELDS, IMAGE, INVARIANTS, PLAIN, Value
 from equiconv.converting.layers import (
     adaptive_pool,
     averaged,
@@ -23,6 +23,7 @@ from equiconv.converting.layers import (
 from equiconv.converting.ordinary import copied
 from equiconv.converting.pooling import Windows
 from equiconv.converting.shapes import expand, joined, over_channels, picked, reshape, same_size, separated
+from equiconv.converting.step import Step
 from equiconv.converting.widths import size_of, tie
 
 POINTWISE = (
@@ -53,8 +54,8 @@ def function(step: Step) -> Any:
     name = function_name(step.node)
     plain = name.rstrip("_")
     binary = plain if plain in BINARY else plain[1:] if plain[:1] == "i" and plain[1:] in BINARY else ""
-    if name != plain or (binary and binary != plain):
-        step.keep_input()
+    if isinstance(step.node.kwargs.get("out"), fx.Node):
+        step.refuse("it writes to out=, which convert does not follow")
     if binary:
         return _combined(step, binary)
     step.check_planes()
@@ -122,8 +123,6 @@ def _pointwise(step: Step) -> Value:
     value = values[0]
     if len(values) != 1 or len(step.node.all_input_nodes) != 1:
         step.refuse("it takes more than one tensor")
-    if step.node.kwargs.get("inplace"):
-        step.keep_input()
     check_pointwise(step, value)
     if value.kind == FIELDS and not step.draft.permutes:
         if len(step.node.args) > 1:
@@ -190,19 +189,13 @@ def _adaptive(step: Step) -> Value:
 
 
 def _dropout(step: Step) -> Any:
-    given = step.arguments("input", "p", "training", "inplace", p=0.5, inplace=False)
+    given = step.arguments("input", "p", "training", "inplace", p=0.5)
     flags = step.node.meta["training"]
     if flags == (False, False):
         return given["input"]
     if flags != (True, False):
         step.refuse("it drops in evaluation too; say training=self.training")
-    return dropout(
-        step,
-        given["p"],
-        given["input"],
-        entries=function_name(step.node) == "dropout",
-        inplace=given["inplace"],
-    )
+    return dropout(step, given["p"], given["input"], entries=function_name(step.node) == "dropout")
 
 
 def _reduced(step: Step) -> Value:

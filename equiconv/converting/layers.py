@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from equiconv.converting.draft import FIELDS, IMAGE, INVARIANTS, PLAIN, VECTOR, Cost, Make, Step, Value
+from equiconv.converting.draft import FIELDS, IMAGE, INVARIANTS, PLAIN, VECTOR, Cost, Make, Value
 from equiconv.converting.ordinary import clone, copied
 from equiconv.converting.pooling import Pair, SymmetricPool, Windows
+from equiconv.converting.step import Step
 from equiconv.converting.widths import Widths, divide
 from equiconv.layers import AdaptivePool, FieldBatchNorm, FieldDropout, FieldGroupNorm, Upsample
 from equiconv.layers.window import check_equal
@@ -51,12 +52,11 @@ def check_pointwise(step: Step, value: Value) -> None:
 def pointwise(step: Step, module: nn.Module, value: Value) -> Value:
     """Keep an activation; on functions on a continuous group it acts on their samples."""
     check_pointwise(step, value)
-    if getattr(module, "inplace", False):
-        step.keep_input()
     make = clone(step)
     if value.kind == FIELDS and not step.draft.permutes:
         return like(value, sampled(step, value, lambda: make(Widths(1))))
     name = str(step.node.target)
+    step.constant_cost(name)
     node = step.module(name, make, value.node, status="kept", was=type(module).__name__, why="acts on every entry")
     return like(value, node)
 
@@ -165,12 +165,10 @@ def identity(step: Step, value: Value) -> Value:
     return like(value, step.module(name, clone(step), value.node, status="kept", was="Identity"))
 
 
-def dropout(step: Step, p: float, value: Value, *, entries: bool, inplace: bool = False) -> Value:
+def dropout(step: Step, p: float, value: Value, *, entries: bool) -> Value:
     """Convert dropout, of single entries or whole channels: of maps whole fields are dropped."""
-    if inplace:
-        step.keep_input()
     if value.kind in (IMAGE, FIELDS):
-        changed = entries and value.is_map
+        changed = entries and value.plane != (1, 1)
         node = place(
             step,
             "dropout",
@@ -186,7 +184,7 @@ def dropout(step: Step, p: float, value: Value, *, entries: bool, inplace: bool 
 
 def pool(step: Step, windows: Windows, mode: str, value: Value) -> Value:
     """Convert pooling over windows of the plane."""
-    _check_maps(step, value)
+    step.check_maps(value)
     plane, exact = (step.shape[2], step.shape[3]), step.options.exact
     moved = exact and step.group.moves_plane and not windows.fit(value.plane)
     mode, why = allowed_mode(step, mode, value)
@@ -211,7 +209,7 @@ def allowed_mode(step: Step, mode: str, value: Value) -> tuple[str, list[str]]:
 
 def adaptive_pool(step: Step, size: Any, mode: str, value: Value) -> Value:
     """Convert pooling to a number of windows."""
-    _check_maps(step, value)
+    step.check_maps(value)
     sizes = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if not all(isinstance(each, int) for each in sizes):
         step.refuse(f"its output_size is not two numbers, but {size!r}")
@@ -233,7 +231,7 @@ def adaptive_pool(step: Step, size: Any, mode: str, value: Value) -> Value:
 
 def upsample(step: Step, options: Mapping[str, Any], value: Value) -> Value:
     """Convert enlarging by interpolation."""
-    _check_maps(step, value)
+    step.check_maps(value)
     size, scale, mode = options["size"], options["scale_factor"], options["mode"]
     if options.get("align_corners") or mode not in ("nearest", "nearest-exact", "bilinear", "bicubic"):
         step.refuse('the modes are "nearest", "bilinear" and "bicubic", with align_corners=False')
@@ -253,7 +251,7 @@ def upsample(step: Step, options: Mapping[str, Any], value: Value) -> Value:
 
 def zero_pad(step: Step, module: nn.ZeroPad2d, value: Value) -> Value:
     """Keep ``nn.ZeroPad2d`` where it adds as much on all sides."""
-    _check_maps(step, value)
+    step.check_maps(value)
     if step.group.moves_plane and step.options.exact and len(set(module.padding)) > 1:
         step.refuse(f"it adds {module.padding} pixels, and not as many on all sides: turned images are cut elsewhere")
     node = place(step, "pad", clone(step), value, status="kept")
@@ -273,11 +271,6 @@ def averaged(step: Step, value: Value, *, function: Callable[..., Tensor], keepd
 def _one_pixel(step: Step, value: Value) -> Value:
     """Return flattened maps if they have one pixel, or refuse."""
     return value if value.plane == (1, 1) else step.vector(value)
-
-
-def _check_maps(step: Step, value: Value) -> None:
-    if not value.is_map:
-        step.refuse("it takes maps, and got a vector")
 
 
 def _check_fields(step: Step, value: Value) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import fx
 
-from equiconv.converting.draft import FIELDS, IMAGE, INVARIANTS, PLAIN, VECTOR, Step, Value
+from equiconv.converting.aliases import overlap
+from equiconv.converting.draft import FIELDS, IMAGE, INVARIANTS, PLAIN, VECTOR, Value
 from equiconv.converting.layers import like
 from equiconv.converting.ordinary import copied
+from equiconv.converting.step import Step
 from equiconv.converting.widths import Piece, cut, size_of
 
 
@@ -22,6 +24,12 @@ def source_shape(step: Step) -> tuple[int, ...]:
 def reshape(step: Step, value: Value) -> Value:
     """Convert what flattens maps, or makes maps of one pixel of a vector and back; by the shapes of the original."""
     before, after = source_shape(step), step.shape
+    result = _reshaped(step, value, before, after)
+    fresh = not overlap(step.node.all_input_nodes[0].meta["value"], step.node.meta["value"])
+    return like(result, step.function(torch.clone, result.node)) if fresh and result.node is value.node else result
+
+
+def _reshaped(step: Step, value: Value, before: tuple[int, ...], after: tuple[int, ...]) -> Value:
     if before == after:
         return value
     if len(before) == 4 and after == (before[0], before[1] * before[2] * before[3]) and value.is_map:
