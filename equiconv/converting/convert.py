@@ -11,10 +11,11 @@ from equiconv.converting.carrying import carry
 from equiconv.converting.counting import count_multiplications, count_parameters
 from equiconv.converting.draft import IMAGE, INVARIANTS, VECTOR, Constant, Draft, Options, Plan, Value
 from equiconv.converting.network import Converted
+from equiconv.converting.partial import Partial
 from equiconv.converting.report import Report, Row, described
 from equiconv.converting.step import Step
 from equiconv.converting.tracing import in_channels, is_inside, trace
-from equiconv.converting.widths import Widths, best_widths, fix, size_of
+from equiconv.converting.widths import Piece, Widths, best_widths, fix, size_of
 from equiconv.errors import ConversionError, GroupError
 from equiconv.groups import FieldType, Group
 from equiconv.layers.layer import check_flags
@@ -84,6 +85,7 @@ def convert(
     draft = Draft(model, twin, Options(group, image, pool, exact, left), counts)
     out_type = _drafted(draft, graph)
     _check_tied(draft)
+    _check_by_hand(draft)
     unused = _unused(model, graph)
     before = (count_parameters(model) - sum(map(count_parameters, unused.values())), sum(counts.values()))
     widths = _widths(draft, match, before)
@@ -156,7 +158,7 @@ def _drafted(draft: Draft, graph: fx.Graph) -> FieldType:
 
 
 def _is_made(value: object) -> bool:
-    return isinstance(value, Value | list)
+    return isinstance(value, Value | Partial | list)
 
 
 def _holds_tensors(value: Any) -> bool:
@@ -165,7 +167,11 @@ def _holds_tensors(value: Any) -> bool:
 
 def _input(step: Step) -> Value:
     node = step.draft.graph.placeholder(str(step.node.target))
-    return Value(node, IMAGE, (), (step.shape[2], step.shape[3]))
+    plane = (step.shape[2], step.shape[3])
+    if step.group.moves_color:
+        return Value(node, IMAGE, (), plane)
+    colors = Piece(step.shape[1], scaled=False)
+    return Value(node, INVARIANTS, (colors,), plane)
 
 
 def _output(step: Step) -> FieldType:
@@ -173,10 +179,10 @@ def _output(step: Step) -> FieldType:
     ends: list[Value] = []
 
     def end(node: fx.Node) -> fx.Node:
+        step.check_plane(node)
         value = step.draft.values[node]
         if not isinstance(value, Value):
             raise ConversionError("the network returns something that is not made of the image")
-        step.check_plane(node)
         if step.is_still(value, node):
             step.refuse("the network returns maps made of a vector of invariants, which do not move with the image")
         value = step.pooled(value) if value.is_map else step.vector(value)
@@ -195,7 +201,7 @@ def _output(step: Step) -> FieldType:
 
 
 def _check_tied(draft: Draft) -> None:
-    """Refuse parameters that two modules share, which would come apart."""
+    """Refuse parameters that two modules share, or that are used by hand as well, which would come apart."""
     holders: dict[int, tuple[str, str]] = {}
     for source in dict.fromkeys(plan.source for plan in draft.plans.values() if plan.source is not None):
         for name, parameter in draft.original.get_submodule(source).named_parameters():
@@ -205,6 +211,14 @@ def _check_tied(draft: Draft) -> None:
                     f"{name} is shared by {other} and {source}, and would not be shared in the new network: give each "
                     "its own, or call one module twice"
                 )
+
+
+def _check_by_hand(draft: Draft) -> None:
+    """Refuse parameters and buffers that are used by hand, and in a module that is called."""
+    sources = [plan.source for plan in draft.plans.values() if plan.source is not None]
+    for name in draft.tensors:
+        if is_inside(name, sources):
+            raise ConversionError(f"{name} is used by hand, and by a module that is called: let one of them use it")
 
 
 def _widths(draft: Draft, match: str | None, before: tuple[int, int]) -> Widths:
@@ -225,7 +239,7 @@ def _built(draft: Draft, widths: Widths, out_type: FieldType) -> nn.Module:
         made = {name: _of_precision(plan.make(widths), plan) for name, plan in draft.plans.items()}
     for change in draft.later:
         change(widths)
-    net = Converted(made, draft.graph, type(original).__name__).to(first.device)
+    net = Converted({**made, **draft.tensors}, draft.graph, type(original).__name__).to(first.device)
     if draft.options.group.order == 1 and draft.permutes:
         for name, plan in draft.plans.items():
             if plan.source is not None:

@@ -20,6 +20,7 @@ from equiconv.layers.convolution import Convolution
 Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 STRIDE = "means in the place of stride {}"
+LIFTED = "lifts the image to the group"
 LARGER = "5x5 pixels, since the group turns 3x3 ones off the grid"
 
 
@@ -77,7 +78,7 @@ def convolution(step: Step, module: nn.Conv2d, value: Value) -> Value:
     if averaged:
         why = STRIDE.format("x".join(map(str, stride)) if stride[0] != stride[1] else stride[0])
         before = Kernel(before.size, (1, 1), before.padding, before.dilation, (*before.changes, why))
-    behind = averaged and (value.kind == IMAGE or min(edge) < 0)  # there a smaller map would be all padding
+    behind = averaged and (value.kind != FIELDS or min(edge) < 0)  # there a smaller map would be all padding
     if averaged and not behind:
         value = _mean(step, value, stride, edge)
 
@@ -207,7 +208,7 @@ def _weighted(step: Step, module: Weighted, value: Value, sliding: Sliding) -> V
         value.node,
         status="changed" if sliding.changes else "converted",
         was=described(module),
-        why="; ".join([*(["lifts the image to the group"] if value.kind == IMAGE else []), *sliding.notes]),
+        why="; ".join([*([LIFTED] if value.kind != FIELDS else []), *sliding.notes]),
         source=name,
     )
     draft.shared[name] = (value, out)

@@ -103,6 +103,8 @@ class Draft:
     costs: list[Cost] = field(default_factory=list)
     later: list[Callable[[Widths], None]] = field(default_factory=list)
     shared: dict[str, tuple[Value, Pieces]] = field(default_factory=dict)
+    tensors: dict[str, Any] = field(default_factory=dict)  # parameters and buffers that are used by hand
+    repeated: dict[fx.Node, Any] = field(default_factory=dict)  # the plane to which a node repeats one pixel
 
     def type_of(self, value: Value, widths: Widths) -> FieldType:
         """Return the type of a map."""

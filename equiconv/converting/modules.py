@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from equiconv.converting import layers
+from equiconv.converting import layers, planes
 from equiconv.converting.convolutions import convolution, linear, transposed
 from equiconv.converting.draft import FIELDS, Value
 from equiconv.converting.functions import windows_of
@@ -29,13 +29,13 @@ POINTWISE = (
 def _max_pool(step: Step, module: nn.MaxPool2d, value: Value) -> Value:
     if module.return_indices:
         step.refuse("return_indices is not known")
-    return layers.pool(step, windows_of(vars(module)), "max", value)
+    return planes.pool(step, windows_of(vars(module)), "max", value)
 
 
 def _average_pool(step: Step, module: nn.AvgPool2d, value: Value) -> Value:
     if module.divisor_override is not None:
         step.refuse("divisor_override is not known")
-    return layers.pool(step, windows_of(vars(module)), "mean", value)
+    return planes.pool(step, windows_of(vars(module)), "mean", value)
 
 
 def _dropped_path(step: Step, module: nn.Module, value: Value) -> Value:
@@ -66,11 +66,11 @@ RULES: dict[type[nn.Module], Rule] = {
     nn.Dropout2d: lambda step, module, value: layers.dropout(step, module.p, value, entries=False),
     nn.MaxPool2d: _max_pool,
     nn.AvgPool2d: _average_pool,
-    nn.AdaptiveAvgPool2d: lambda step, module, value: layers.adaptive_pool(step, module.output_size, "mean", value),
-    nn.AdaptiveMaxPool2d: lambda step, module, value: layers.adaptive_pool(step, module.output_size, "max", value),
-    nn.Upsample: lambda step, module, value: layers.upsample(step, vars(module), value),
-    nn.UpsamplingBilinear2d: lambda step, module, value: layers.upsample(step, vars(module), value),
-    nn.ZeroPad2d: layers.zero_pad,
+    nn.AdaptiveAvgPool2d: lambda step, module, value: planes.adaptive_pool(step, module.output_size, "mean", value),
+    nn.AdaptiveMaxPool2d: lambda step, module, value: planes.adaptive_pool(step, module.output_size, "max", value),
+    nn.Upsample: lambda step, module, value: planes.upsample(step, vars(module), value),
+    nn.UpsamplingBilinear2d: lambda step, module, value: planes.upsample(step, vars(module), value),
+    nn.ZeroPad2d: planes.zero_pad,
     nn.Flatten: lambda step, module, value: reshape(step, value),
     nn.Unflatten: lambda step, module, value: reshape(step, value),
 }

@@ -23,6 +23,8 @@ def copied(step: Step, *values: Value) -> Value:
     nodes = {value.node: _plain(step, value) for value in values}
 
     def moved(argument: fx.Node) -> Any:
+        if argument.op == "get_attr":
+            return step.attribute(argument)
         known = step.draft.values[argument]
         if not isinstance(known, Value):
             step.refuse("it takes a size or a tensor that does not come from the image")

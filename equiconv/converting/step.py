@@ -1,8 +1,10 @@
 """Converting one node of the original."""
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, NoReturn
 
 import torch
@@ -25,6 +27,7 @@ from equiconv.converting.draft import (
     Plan,
     Value,
 )
+from equiconv.converting.sizes import holds_none, repeated
 from equiconv.converting.widths import Widths, tie
 from equiconv.errors import ConversionError, EquiconvError
 from equiconv.groups import Group
@@ -119,6 +122,23 @@ class Step:
         taken = [each for node in self.node.all_input_nodes for each in tensors(node.meta["value"])]
         return next(each.dtype for each in (*held, *taken, torch.empty(0)) if each.is_floating_point())
 
+    def held(self, node: fx.Node) -> torch.Tensor:
+        """Return the parameter or buffer of the original that a node reads."""
+        try:
+            tensor: Any = reduce(getattr, str(node.target).split("."), self.draft.original)
+        except AttributeError:
+            self.refuse("it takes a tensor that its forward makes; register it as a buffer")
+        return tensor
+
+    def attribute(self, node: fx.Node) -> fx.Node:
+        """Keep a parameter or buffer that the original uses by hand; return a node that reads it."""
+        name, tensor = str(node.target), self.held(node)
+        if name not in self.draft.tensors:
+            self.draft.tensors[name] = copy.deepcopy(tensor)
+            numel = tensor.numel() if isinstance(tensor, nn.Parameter) else 0
+            self.draft.costs.append(Cost(lambda widths: numel))
+        return self.draft.graph.get_attr(name)
+
     def constant_cost(self, name: str) -> None:
         """Add what a module costs that stays as it is, for all of its calls."""
         if name not in self.draft.plans:
@@ -200,15 +220,20 @@ class Step:
             self.refuse("it takes maps, and got a vector")
 
     def check_planes(self) -> None:
-        """Refuse maps that the original has repeated over the plane, which only sums and products do here."""
+        """Repeat maps that the original has repeated over the plane, which sums and products do by themselves."""
         for node in self.node.all_input_nodes:
             self.check_plane(node)
 
     def check_plane(self, node: fx.Node) -> None:
-        """Refuse maps that the original has repeated over the plane."""
+        """Repeat maps that the original has repeated over the plane."""
         value = self.draft.values[node]
-        if isinstance(value, Value) and value.is_map and tuple(node.meta["value"].shape[2:]) != value.plane:
-            self.refuse("it takes one pixel that was repeated over the plane; convert knows that in + and * only")
+        if not (isinstance(value, Value) and value.is_map) or node.meta["value"].shape[2:] == value.plane:
+            return
+        size = self.draft.repeated.get(node)
+        if size is None or holds_none(size):
+            self.refuse("it takes one pixel that was repeated over the plane, to a size that is not that of other maps")
+        plane = tuple(node.meta["value"].shape[2:])
+        self.draft.values[node] = replace(value, node=self.function(repeated, value.node, size), plane=plane)
 
     def is_still(self, value: Value, node: fx.Node) -> bool:
         """Tell whether a value has the shape of maps in the original, and does not move where the group moves maps."""
