@@ -3,13 +3,13 @@
 import pytest
 import torch
 from ordinary import settled
-from test_converting_silent import Net, check_same
+from test_converting_silent import Net, check_same, refused
 from torch import nn
 from torch.nn import functional as F
 
 from equiconv import convert
 from equiconv.errors import ExactnessError
-from equiconv.groups import P4, SO2, HueShift
+from equiconv.groups import P4, SO2, Cyclic, HueShift
 from equiconv.testing import assert_equivariant, equivariance_error
 
 SIZE = 8
@@ -143,7 +143,54 @@ def test_numbers_on_a_continuous_group_and_on_colors():
     assert_equivariant(convert(net, HueShift(3), image_size=SIZE)[0], size=(SIZE, SIZE))
 
 
-def test_the_checks_reject_one_corner():
-    net, _ = convert(make("corners"), P4(), image_size=SIZE)
-    net.register_forward_hook(lambda module, inputs, output: output.roll(1, -1))
-    assert equivariance_error(net, size=(SIZE, SIZE)) > 0.01
+def test_the_checks_reject_windows_that_are_not_moved():
+    net, _ = convert(make("nearest"), P4(), image_size=SIZE, exact=False)
+    assert equivariance_error(net, size=(11, 11)) > 0.01
+
+
+PADS = [nn.ReflectionPad2d(1), nn.ReplicationPad2d(2), nn.CircularPad2d(1), nn.ConstantPad2d(1, 3.0), nn.ZeroPad2d(1)]
+
+
+@pytest.mark.parametrize("pad", PADS, ids=repr)
+def test_padding(pad):
+    def steps(net, x):
+        return torch.maximum(net.pad(features(net, x)), net.pad(net.b(net.a(x))))
+
+    check_same(Net(steps, pad=pad))
+    assert_equivariant(convert(Net(steps, pad=pad), P4(), image_size=SIZE)[0], size=(SIZE, SIZE))
+
+
+def test_a_shared_convolution_has_a_stride_for_all_its_calls():
+    def steps(net, x):
+        x = net.a(x)
+        for _ in range(3):
+            x = net.down(x)
+        return x
+
+    net, _ = convert(Net(steps, down=nn.Conv2d(8, 8, 4, 2, 1)), P4(), image_size=18)
+    assert_equivariant(net, size=(18, 18))
+
+
+def test_padding_by_reflection_of_small_maps():
+    def steps(net, x):
+        return net.c(F.max_pool2d(features(net, x), 4))
+
+    net = Net(steps, c=nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect"))
+    assert convert(net, Cyclic(8), image_size=SIZE)[0](torch.zeros(1, 3, SIZE, SIZE)).shape == (1, 4)
+
+
+def test_wrapped_networks_are_named():
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    wrapped = {
+        "script": torch.jit.trace(plain, torch.zeros(1, 3, 8, 8)),
+        r"model\.module": nn.DataParallel(plain),
+        "_orig_mod": torch.compile(plain),
+        "lazy": nn.Sequential(nn.LazyConv2d(4, 3)),
+    }
+    for message, net in wrapped.items():
+        refused(net, message)
+
+
+def test_sums_with_invariants_on_a_continuous_group_are_refused():
+    refused(make("image joined"), "different kinds", SO2())
+    refused(Net(lambda net, x: net.a(x) + x.mean(1, keepdim=True)), "mixes them|permuted", SO2())

@@ -7,7 +7,7 @@ import torch
 from torch import fx
 
 from equiconv.converting.draft import FIELDS, IMAGE, INVARIANTS, PLAIN, Value
-from equiconv.converting.layers import check_pointwise, like
+from equiconv.converting.layers import check_entries, check_pointwise, like
 from equiconv.converting.ordinary import copied
 from equiconv.converting.shapes import same_size
 from equiconv.converting.step import Step
@@ -15,7 +15,8 @@ from equiconv.converting.widths import fix, size_of, tie
 
 SUMS = {"add": operator.add, "sub": operator.sub}
 PRODUCTS = {"mul": operator.mul, "multiply": operator.mul, "div": operator.truediv, "truediv": operator.truediv}
-BINARY = {**SUMS, **PRODUCTS}
+EXTREMES = {"maximum": torch.maximum, "minimum": torch.minimum}
+BINARY = {**SUMS, **PRODUCTS, **EXTREMES}
 
 
 def combined(step: Step, name: str) -> Value:
@@ -33,7 +34,7 @@ def combined(step: Step, name: str) -> Value:
         return _of_two(step, name, *values)
     divided = name in ("div", "truediv") and given[0] is not values[0]
     if name in SUMS or divided:
-        _check_entries(step, values[0])
+        check_entries(step, values[0])
     args = [each.node if isinstance(each, Value) else each for each in given]
     return like(values[0], step.function(BINARY[name], *args))
 
@@ -54,15 +55,9 @@ def _with_tensor(step: Step, name: str, fixed: fx.Node) -> Value:
     else:
         step.refuse("it combines maps with a parameter, or with a buffer of several values, one for each channel")
     if value.kind != INVARIANTS and (name in SUMS or (name in ("div", "truediv") and step.node.args[0] is fixed)):
-        _check_entries(step, value)
+        check_entries(step, value)
     args = [value.node if each is not fixed else other for each in step.node.args]
     return like(value, step.function(BINARY[name], *args))
-
-
-def _check_entries(step: Step, value: Value) -> None:
-    check_pointwise(step, value)
-    if value.kind == FIELDS and not step.draft.permutes:
-        step.refuse("it acts on every entry, and a continuous group mixes them")
 
 
 def _of_two(step: Step, name: str, a: Value, b: Value) -> Value:
@@ -72,9 +67,12 @@ def _of_two(step: Step, name: str, a: Value, b: Value) -> Value:
         kinds = {a.kind, b.kind}
     if len(kinds) > 1 and kinds != {FIELDS, INVARIANTS}:
         step.refuse(f"it combines values of different kinds: {a.kind} and {b.kind}")
-    if name in PRODUCTS and kinds == {FIELDS}:
-        _check_entries(step, a)
-    if name in PRODUCTS and kinds == {IMAGE}:
+    if a.flat and a.plane != b.plane:
+        step.refuse("it combines flattened maps of different sizes")
+    mixes = len(kinds) == 2 and (name not in PRODUCTS or (name in ("div", "truediv") and b.kind == FIELDS))
+    if (name not in SUMS and kinds == {FIELDS}) or mixes:
+        check_entries(step, a if a.kind == FIELDS else b)
+    if name not in SUMS and kinds == {IMAGE}:
         check_pointwise(step, a)
     if same_size(a, b):
         tie(a.pieces, b.pieces)

@@ -47,8 +47,8 @@ def convert(
         maps: exact for groups that keep the pixel grid and images of every size; other angles are approximate.
 
     Args:
-        model: the network; it stays as it is. Its ``forward`` takes images, and what it does does not depend on their
-            values or on sizes that are read from tensors by ``if`` or ``for``.
+        model: the network; it stays as it is. Its ``forward`` takes images, other arguments having their defaults, and
+            what it does does not depend on values of tensors or on their height and width by ``if`` or ``for``.
         group: any group. On a continuous one activations act on samples, and maxima become means.
         match: what stays equal while channels become fields: ``"parameters"``; ``"compute"``, the multiplications of
             the dense convolutions; or None, which makes one field of each channel.
@@ -56,8 +56,8 @@ def convert(
         pool: ``"max"`` or ``"mean"`` over the group.
         exact: replace strides by means over windows that lie symmetrically, and move the windows of pooling, where the
             original's lose equivariance; False keeps all of these as they are, and loses it on such sizes.
-        leave: names of modules that stay ordinary, behind pooling to invariants: in the head, or anywhere if the group
-            does not move the plane.
+        leave: names of modules that stay ordinary, or hold such, behind pooling to invariants: in the head, or
+            anywhere if the group does not move the plane.
 
     Returns:
         The new network, with ``in_type`` and ``out_type``, and a report. Its weights are drawn anew; on ``Trivial()``
@@ -115,6 +115,7 @@ def _checked(
     """Return the names of the modules that are left, or raise if an argument cannot be used."""
     if not isinstance(model, nn.Module):
         raise ConversionError(f"convert takes a network, an nn.Module; got {model!r}")
+    _check_plain(model)
     if not isinstance(group, Group):
         raise GroupError(f"convert takes a group, such as P4(); got {group!r}")
     if match not in MATCHES:
@@ -127,6 +128,19 @@ def _checked(
     if unknown := sorted(names - known):
         raise ConversionError(f"leave: {type(model).__name__} has no module {', '.join(map(repr, unknown))}")
     return names
+
+
+def _check_plain(model: nn.Module) -> None:
+    """Refuse networks that are wrapped, or not made yet, and say what to pass."""
+    name = type(model).__name__
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ConversionError(f"{name} is a script, whose forward cannot be followed: pass the network it was made of")
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        raise ConversionError(f"{name} holds the network that is to be converted: pass model.module")
+    if hasattr(model, "_orig_mod"):
+        raise ConversionError(f"{name} is a compiled network: pass model._orig_mod, and compile the new one")
+    if any(nn.parameter.is_lazy(each) for each in model.parameters()):
+        raise ConversionError(f"{name} has lazy modules: run it on images once, so that they know their channels")
 
 
 def _check_left(model: nn.Module, graph: fx.Graph, left: frozenset[str]) -> None:

@@ -20,6 +20,7 @@ from equiconv.layers.convolution import Convolution
 Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 STRIDE = "means in the place of stride {}"
+SMALL = "small kernels, which are far from equivariant at angles off the grid"
 LIFTED = "lifts the image to the group"
 LARGER = "5x5 pixels, since the group turns 3x3 ones off the grid"
 
@@ -34,13 +35,15 @@ class Kernel:
     dilation: Pair
     changes: tuple[str, ...] = ()
 
-    def enlarged(self, step: Step) -> "Kernel":
-        """Return one of 5x5 pixels instead of 3x3 for groups that do not keep the grid."""
+    def enlarged(self, step: Step, room: float) -> "Kernel":
+        """Return one of 5x5 pixels instead of 3x3 for groups that do not keep the grid, if padding fits the room."""
         if step.group.keeps_grid or self.size != (3, 3):
             return self
         padding = self.padding
         if not isinstance(padding, str):
             padding = (padding[0] + self.dilation[0], padding[1] + self.dilation[1])
+            if max(padding) >= room:
+                return self
         return Kernel((5, 5), self.stride, padding, self.dilation, (*self.changes, LARGER))
 
 
@@ -72,8 +75,9 @@ def convolution(step: Step, module: nn.Conv2d, value: Value) -> Value:
     """Convert ``nn.Conv2d``: lifting from an image, a group convolution between fields."""
     step.check_maps(value)
     kernel = Kernel(_pair(module.kernel_size), _pair(module.stride), _padding(module), _pair(module.dilation))
-    averaged = not _keeps_stride(step, kernel, value.plane)
-    stride, before = kernel.stride, kernel.enlarged(step)
+    averaged = not _keeps_stride(step, kernel)
+    room = math.inf if module.padding_mode == "zeros" else min(value.plane)
+    stride, before = kernel.stride, kernel.enlarged(step, room)
     edge = (0, 0) if isinstance(kernel.padding, str) else _edge(kernel, kernel.padding)
     if averaged:
         why = STRIDE.format("x".join(map(str, stride)) if stride[0] != stride[1] else stride[0])
@@ -123,7 +127,8 @@ def transposed(step: Step, module: nn.ConvTranspose2d, value: Value) -> Value:
         )
 
     taps = math.prod(_pair(module.kernel_size))
-    result = _weighted(step, module, value, Sliding(make, math.prod(value.plane), taps))
+    note = "" if step.group.keeps_grid or max(_pair(module.kernel_size)) > 4 else SMALL
+    result = _weighted(step, module, value, Sliding(make, math.prod(value.plane), taps, note=note))
     return Value(result.node, FIELDS, result.pieces, (step.shape[2], step.shape[3]))
 
 
@@ -168,6 +173,7 @@ def _whole_plane(step: Step, module: nn.Linear, value: Value) -> Value:
 
     rows, columns = value.plane
     note = f"of maps of {rows}x{columns} pixels: a convolution with kernels of that size"
+    note += "" if step.group.keeps_grid or max(value.plane) > 4 else f"; {SMALL}"
     result = _weighted(step, module, value, Sliding(make, 1, rows * columns, note=note))
     return Value(result.node, FIELDS, result.pieces, (1, 1), flat=True)
 
@@ -238,14 +244,16 @@ def _mean(step: Step, value: Value, stride: Pair, edge: Pair) -> Value:
     return Value(node, value.kind, value.pieces, value.plane)
 
 
-def _keeps_stride(step: Step, kernel: Kernel, plane: Pair) -> bool:
-    """Tell whether a convolution is exact with its stride on images whose size is a multiple of it, and on these."""
+def _keeps_stride(step: Step, kernel: Kernel) -> bool:
+    """Tell whether a convolution is exact with its stride on images of multiples of it, and on all that it gets."""
+    calls = [node for node in step.node.graph.nodes if (node.op, node.target) == (step.node.op, step.node.target)]
+    planes = [tuple(node.all_input_nodes[0].meta["value"].shape[2:]) for node in calls]
     if kernel.stride == (1, 1) or not (step.options.exact and step.group.moves_plane):
         return True
     if isinstance(kernel.padding, str):
         return False
     windows = Windows(kernel.size, kernel.stride, kernel.padding, kernel.dilation)
-    return windows.fit(kernel.stride) and windows.fit(plane)
+    return windows.fit(kernel.stride) and all(map(windows.fit, planes))
 
 
 def _edge(kernel: Kernel, padding: Pair) -> Pair:

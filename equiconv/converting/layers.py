@@ -47,6 +47,13 @@ def check_pointwise(step: Step, value: Value) -> None:
         step.refuse(f"the colors of the image are mixed by {step.group!r}; do it behind a convolution")
 
 
+def check_entries(step: Step, value: Value) -> None:
+    """Refuse what acts on every entry, on an image or on fields that the group mixes."""
+    check_pointwise(step, value)
+    if value.kind == FIELDS and not step.draft.permutes:
+        step.refuse("it acts on every entry, and a continuous group mixes them")
+
+
 def pointwise(step: Step, module: nn.Module, value: Value) -> Value:
     """Keep an activation; on functions on a continuous group it acts on their samples."""
     check_pointwise(step, value)

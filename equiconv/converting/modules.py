@@ -11,6 +11,7 @@ from equiconv.converting.convolutions import convolution, linear, transposed
 from equiconv.converting.draft import FIELDS, Value
 from equiconv.converting.functions import windows_of
 from equiconv.converting.ordinary import copied, left
+from equiconv.converting.partial import Partial, reshaped
 from equiconv.converting.shapes import reshape
 from equiconv.converting.step import Step
 from equiconv.converting.stock import drops_samples, overridden, stock_of
@@ -24,6 +25,9 @@ POINTWISE = (
     nn.Hardtanh, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Softsign, nn.Softshrink, nn.Hardshrink, nn.Tanhshrink,
     nn.LogSigmoid, nn.Threshold,
 )  # fmt: skip
+
+
+PADS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)
 
 
 def _max_pool(step: Step, module: nn.MaxPool2d, value: Value) -> Value:
@@ -44,7 +48,7 @@ def _dropped_path(step: Step, module: nn.Module, value: Value) -> Value:
     if value.kind != FIELDS:
         return layers.like(value, _dropped(step, value))
     flat = layers.like(value, step.function(torch.flatten, value.node, 1, 2))  # (b, n*d, h, w), as the original takes
-    return layers.like(value, step.function(torch.Tensor.view_as, _dropped(step, flat), value.node))
+    return layers.like(value, step.draft.graph.call_method("view_as", (_dropped(step, flat), value.node)))
 
 
 def _dropped(step: Step, value: Value) -> fx.Node:
@@ -70,7 +74,7 @@ RULES: dict[type[nn.Module], Rule] = {
     nn.AdaptiveMaxPool2d: lambda step, module, value: planes.adaptive_pool(step, module.output_size, "max", value),
     nn.Upsample: lambda step, module, value: planes.upsample(step, vars(module), value),
     nn.UpsamplingBilinear2d: lambda step, module, value: planes.upsample(step, vars(module), value),
-    nn.ZeroPad2d: planes.zero_pad,
+    **dict.fromkeys(PADS, planes.zero_pad),
     nn.Flatten: lambda step, module, value: reshape(step, value),
     nn.Unflatten: lambda step, module, value: reshape(step, value),
 }
@@ -87,11 +91,15 @@ REASONS: dict[type[nn.Module], str] = {
 }
 
 
-def module(step: Step) -> Value:
+def module(step: Step) -> Any:
     """Convert a call of a module."""
     name = str(step.node.target)
     called = step.draft.twin.get_submodule(name)
     values = [step.given(node) for node in step.node.all_input_nodes]
+    if any(isinstance(value, Partial) for value in values):
+        if isinstance(called, nn.Flatten | nn.Unflatten):
+            return reshaped(step, values[0])
+        step.refuse("it takes maps whose pixels lie in one axis, or of which a part of the plane was averaged")
     if len(values) != 1 or not isinstance(values[0], Value):
         step.refuse("it takes something else than one tensor made of the image")
     value, alone = values[0], len(step.node.args) == 1 and not step.node.kwargs

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from equiconv.converting.draft import FIELDS, Value
-from equiconv.converting.layers import like, place
+from equiconv.converting.draft import FIELDS, INVARIANTS, Value
+from equiconv.converting.layers import check_entries, like, place
 from equiconv.converting.ordinary import clone
 from equiconv.converting.pooling import SymmetricPool, Windows
 from equiconv.converting.sizes import Resize, holds_none
@@ -105,13 +105,19 @@ def pair_of(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple) else (value, value)
 
 
-def zero_pad(step: Step, module: nn.ZeroPad2d, value: Value) -> Value:
-    """Keep ``nn.ZeroPad2d`` where it adds as much on all sides."""
+def zero_pad(step: Step, module: Any, value: Value) -> Value:
+    """Keep ``nn.ZeroPad2d`` and its like where they add as much on all sides."""
     step.check_maps(value)
     if step.group.moves_plane and step.options.exact and len(set(module.padding)) > 1:
         step.refuse(f"it adds {module.padding} pixels, and not as many on all sides: turned images are cut elsewhere")
-    node = place(step, "pad", clone(step), value, status="kept")
-    return like(value, node, (step.shape[2], step.shape[3]))
+    if getattr(module, "value", 0) and value.kind != INVARIANTS:
+        check_entries(step, value)
+    plane = (step.shape[2], step.shape[3])
+    if value.kind != FIELDS:
+        return like(value, place(step, "pad", clone(step), value, status="kept"), plane)
+    flat = like(value, step.function(torch.flatten, value.node, 1, 2))  # (b, n*d, h, w), as the original takes
+    node = place(step, "pad", clone(step), flat, status="kept")
+    return like(value, step.function(torch.unflatten, node, 1, (-1, step.group.regular.dim)), plane)
 
 
 def averaged(step: Step, value: Value, *, function: Callable[..., Tensor], keepdim: bool) -> Value:

@@ -122,10 +122,18 @@ def joined(step: Step, values: Sequence[Any], dim: int) -> Value:
     kinds, planes = {value.kind for value in values}, {value.plane for value in values}
     if dim not in (1, -3) or len(planes) > 1:
         step.refuse("it joins maps along something else than the channels")
-    if len(kinds) > 1 or IMAGE in kinds:
+    if IMAGE in kinds or (len(kinds) > 1 and not step.draft.permutes):
         step.refuse("it joins maps of different kinds (the image, fields, invariants); convolve the image first")
-    node = step.function(torch.cat, [value.node for value in values], 1)
-    return Value(node, kinds.pop(), sum((value.pieces for value in values), ()), planes.pop())
+    kind = FIELDS if FIELDS in kinds else INVARIANTS
+    nodes = [_on_group(step, value) if value.kind != kind else value.node for value in values]
+    node = step.function(torch.cat, nodes, 1)
+    return Value(node, kind, sum((value.pieces for value in values), ()), planes.pop())
+
+
+def _on_group(step: Step, value: Value) -> fx.Node:
+    """Return invariants as fields, functions on the group that are the same everywhere."""
+    wide = step.function(torch.unsqueeze, value.node, 2)
+    return step.function(torch.repeat_interleave, wide, step.group.regular.dim, 2)  # (b, n, d, h, w)
 
 
 def separated(step: Step, value: Value, dim: int) -> list[Value]:

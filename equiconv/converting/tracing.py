@@ -228,5 +228,6 @@ def flow(twin: nn.Module, graph: fx.Graph, image_size: tuple[int, int]) -> None:
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConversionError(
-            f"{type(twin).__name__} does not take images of {shape}: {reason}. Say in image_size= what it takes"
+            f"{type(twin).__name__} does not take images of {shape}: {reason}. Say in image_size= what it takes; "
+            "their channels are those of the first convolution"
         ) from error
