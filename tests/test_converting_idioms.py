@@ -1,5 +1,7 @@
 """Ways to write things that converted networks keep."""
 
+import pickle
+
 import pytest
 import torch
 from ordinary import settled
@@ -81,6 +83,8 @@ def test_maps(name):
         assert_equivariant(net, size=(size, size))
         x = torch.zeros(1, 3, size, size)
         assert net(x).shape == make(name)(x).shape
+    twin = pickle.loads(pickle.dumps(net))
+    assert torch.equal(twin(x), net(x))
     state = net.state_dict()
     assert all(torch.equal(state[key], make(name).state_dict()[key]) for key in ("mean", "std") if key in state)
 

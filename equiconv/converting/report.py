@@ -43,7 +43,7 @@ class Report:
         match: what was kept equal, ``"parameters"``, ``"compute"`` or None.
         scale: the number of fields for each channel of the original, on the average of those that are scaled.
         image_size: height and width for which multiplications are counted.
-        parameters: the number of parameters before and after.
+        parameters: the number of parameters before, of all that the forward uses, and after.
         multiplications: those of convolutions and linear layers for one image before and after, each kernel on the
             group being convolved as one ordinary kernel.
         rows: a row for each module, in the order of the calls.

@@ -47,9 +47,12 @@ def _check_multiples(x: Tensor, size: tuple[int, int]) -> None:
         )
 
 
-def repeated(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Repeat maps of one pixel over the plane."""
-    return x.expand(*x.shape[:-2], *size)
+class Repeat(nn.Module):
+    """Repeat maps of one pixel over a plane whose size is read from others."""
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """Repeat maps (..., 1, 1); return (..., *size)."""
+        return x.expand(*x.shape[:-2], *size)
 
 
 def replayed(draft: Draft, argument: Any) -> Any:

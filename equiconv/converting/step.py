@@ -27,7 +27,7 @@ from equiconv.converting.draft import (
     Plan,
     Value,
 )
-from equiconv.converting.sizes import holds_none, repeated
+from equiconv.converting.sizes import Repeat, holds_none
 from equiconv.converting.widths import Widths, tie
 from equiconv.errors import ConversionError, EquiconvError
 from equiconv.groups import Group
@@ -233,7 +233,10 @@ class Step:
         if size is None or holds_none(size):
             self.refuse("it takes one pixel that was repeated over the plane, to a size that is not that of other maps")
         plane = tuple(node.meta["value"].shape[2:])
-        self.draft.values[node] = replace(value, node=self.function(repeated, value.node, size), plane=plane)
+        name, why = self.within("repeat"), "one pixel, over the plane"
+        call = self.module(name, lambda widths: Repeat(), value.node, status="inserted", why=why)
+        call.args = (value.node, size)
+        self.draft.values[node] = replace(value, node=call, plane=plane)
 
     def is_still(self, value: Value, node: fx.Node) -> bool:
         """Tell whether a value has the shape of maps in the original, and does not move where the group moves maps."""
