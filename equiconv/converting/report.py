@@ -67,7 +67,8 @@ class Report:
         before, after = self.parameters if self.match == "parameters" else self.multiplications
         if abs(after - before) <= CLOSE * before:
             return f"equal {self.match}"
-        return f"nearest possible {self.match} with whole fields, at least one in each block of groups and norms"
+        bounds = "whole fields, their blocks and what is as wide as the output"
+        return f"nearest possible {self.match}, as {bounds} allow no other"
 
     def __str__(self) -> str:
         lines = [HEADINGS, *((row.name, row.was, row.became, _note(row)) for row in self.rows)]
