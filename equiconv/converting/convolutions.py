@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import nn
 
-from equiconv.converting.draft import FIELDS, IMAGE, PLAIN, VECTOR, Cost, Step, Value
+from equiconv.converting.draft import FIELDS, IMAGE, PLAIN, VECTOR, Cost, Value
 from equiconv.converting.ordinary import copied
 from equiconv.converting.pooling import Pair, SymmetricMean, Windows
 from equiconv.converting.report import described
+from equiconv.converting.step import Step
 from equiconv.converting.widths import Piece, Pieces, Widths, divide
 from equiconv.groups import FieldType
 from equiconv.layers import GroupConv2d, GroupConvTranspose2d
@@ -19,6 +20,8 @@ from equiconv.layers.convolution import Convolution
 Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 STRIDE = "means in the place of stride {}"
+SMALL = "small kernels, which are far from equivariant at angles off the grid"
+LIFTED = "lifts the image to the group"
 LARGER = "5x5 pixels, since the group turns 3x3 ones off the grid"
 
 
@@ -32,13 +35,15 @@ class Kernel:
     dilation: Pair
     changes: tuple[str, ...] = ()
 
-    def enlarged(self, step: Step) -> "Kernel":
-        """Return one of 5x5 pixels instead of 3x3 for groups that do not keep the grid."""
+    def enlarged(self, step: Step, room: float) -> "Kernel":
+        """Return one of 5x5 pixels instead of 3x3 for groups that do not keep the grid, if padding fits the room."""
         if step.group.keeps_grid or self.size != (3, 3):
             return self
         padding = self.padding
         if not isinstance(padding, str):
             padding = (padding[0] + self.dilation[0], padding[1] + self.dilation[1])
+            if max(padding) >= room:
+                return self
         return Kernel((5, 5), self.stride, padding, self.dilation, (*self.changes, LARGER))
 
 
@@ -68,17 +73,18 @@ class Sliding:
 
 def convolution(step: Step, module: nn.Conv2d, value: Value) -> Value:
     """Convert ``nn.Conv2d``: lifting from an image, a group convolution between fields."""
-    _check_maps(step, value)
+    step.check_maps(value)
     kernel = Kernel(_pair(module.kernel_size), _pair(module.stride), _padding(module), _pair(module.dilation))
-    averaged = not _keeps_stride(step, kernel, value.plane)
-    stride, before = kernel.stride, kernel.enlarged(step)
+    averaged = not _keeps_stride(step, kernel)
+    room = math.inf if module.padding_mode == "zeros" else min(value.plane)
+    stride, before = kernel.stride, kernel.enlarged(step, room)
     edge = (0, 0) if isinstance(kernel.padding, str) else _edge(kernel, kernel.padding)
     if averaged:
         why = STRIDE.format("x".join(map(str, stride)) if stride[0] != stride[1] else stride[0])
         before = Kernel(before.size, (1, 1), before.padding, before.dilation, (*before.changes, why))
-    if averaged and value.kind != IMAGE:
+    behind = averaged and (value.kind != FIELDS or min(edge) < 0)  # there a smaller map would be all padding
+    if averaged and not behind:
         value = _mean(step, value, stride, edge)
-    behind = averaged and value.kind == IMAGE
 
     def make(in_type: FieldType, out_type: FieldType, channel_groups: int) -> Convolution:
         return GroupConv2d(
@@ -104,7 +110,7 @@ def convolution(step: Step, module: nn.Conv2d, value: Value) -> Value:
 
 def transposed(step: Step, module: nn.ConvTranspose2d, value: Value) -> Value:
     """Convert ``nn.ConvTranspose2d``."""
-    _check_maps(step, value)
+    step.check_maps(value)
 
     def make(in_type: FieldType, out_type: FieldType, channel_groups: int) -> Convolution:
         return GroupConvTranspose2d(
@@ -121,7 +127,8 @@ def transposed(step: Step, module: nn.ConvTranspose2d, value: Value) -> Value:
         )
 
     taps = math.prod(_pair(module.kernel_size))
-    result = _weighted(step, module, value, Sliding(make, math.prod(value.plane), taps))
+    note = "" if step.group.keeps_grid or max(_pair(module.kernel_size)) > 4 else SMALL
+    result = _weighted(step, module, value, Sliding(make, math.prod(value.plane), taps, note=note))
     return Value(result.node, FIELDS, result.pieces, (step.shape[2], step.shape[3]))
 
 
@@ -134,9 +141,16 @@ def linear(step: Step, module: nn.Linear, value: Value) -> Value:
     value = step.vector(value)
     if value.kind == PLAIN:
         return copied(step, value)
-    out, bias, name = (Piece(module.out_features, scaled=False),), module.bias is not None, str(step.node.target)
-    if (known := step.again(name, value)) is not None:
-        return Value(known, VECTOR, step.draft.shared[name][1])
+    bias, name = module.bias is not None, str(step.node.target)
+    out: Pieces = (Piece(module.out_features, scaled=False),)
+
+    def products(widths: Widths) -> int:
+        return widths(out) * widths(value.pieces)
+
+    if name in step.draft.shared:
+        out = step.draft.shared[name][1]
+    if (known := step.again(name, value, products)) is not None:
+        return Value(known, VECTOR, out)
     node = step.module(
         name,
         lambda widths: nn.Linear(widths(value.pieces), widths(out), bias=bias),
@@ -146,12 +160,7 @@ def linear(step: Step, module: nn.Linear, value: Value) -> Value:
         source=name,
     )
     step.draft.shared[name] = (value, out)
-    step.draft.costs.append(
-        Cost(
-            lambda widths: widths(out) * (widths(value.pieces) + bias),
-            lambda widths: widths(out) * widths(value.pieces),
-        )
-    )
+    step.draft.costs.append(Cost(lambda widths: products(widths) + bias * widths(out), products))
     return Value(node, VECTOR, out)
 
 
@@ -164,6 +173,7 @@ def _whole_plane(step: Step, module: nn.Linear, value: Value) -> Value:
 
     rows, columns = value.plane
     note = f"of maps of {rows}x{columns} pixels: a convolution with kernels of that size"
+    note += "" if step.group.keeps_grid or max(value.plane) > 4 else f"; {SMALL}"
     result = _weighted(step, module, value, Sliding(make, 1, rows * columns, note=note))
     return Value(result.node, FIELDS, result.pieces, (1, 1), flat=True)
 
@@ -171,11 +181,9 @@ def _whole_plane(step: Step, module: nn.Linear, value: Value) -> Value:
 def _weighted(step: Step, module: Weighted, value: Value, sliding: Sliding) -> Value:
     """Add a convolution, and what it costs."""
     name, draft, group = str(step.node.target), step.draft, step.group
-    if (known := step.again(name, value)) is not None:
-        return Value(known, FIELDS, draft.shared[name][1])
     blocks = getattr(module, "groups", 1)
     depthwise = 1 < blocks == getattr(module, "in_channels", 0) == getattr(module, "out_channels", 0)
-    out = _out_pieces(step, module, value, blocks, depthwise)
+    out = draft.shared[name][1] if name in draft.shared else _out_pieces(step, module, value, blocks, depthwise)
 
     def channel_groups(widths: Widths) -> int:
         return draft.type_of(value, widths).n if depthwise else blocks
@@ -186,34 +194,31 @@ def _weighted(step: Step, module: Weighted, value: Value, sliding: Sliding) -> V
     def pairs(widths: Widths) -> int:
         return widths(out) * draft.type_of(value, widths).n // channel_groups(widths)
 
-    _add_cost(step, value, out, sliding, pairs, module.bias is not None)
+    products = draft.type_of(value, Widths(1)).representation.dim * group.regular.dim * sliding.taps * sliding.pixels
+
+    if (known := step.again(name, value, lambda widths: pairs(widths) * products)) is not None:
+        return Value(known, FIELDS, out)
+    with step.named():
+        one = draft.type_of(value, Widths(1)).representation
+        coefficients = sliding.make(1 * one, 1 * group.regular, 1).weight.numel()  # between two fields
+    bias = module.bias is not None
+    draft.costs.append(
+        Cost(
+            lambda widths: pairs(widths) * coefficients + widths(out) * bias,
+            lambda widths: pairs(widths) * products,
+        )
+    )
     node = step.module(
         name,
         made,
         value.node,
         status="changed" if sliding.changes else "converted",
         was=described(module),
-        why="; ".join([*(["lifts the image to the group"] if value.kind == IMAGE else []), *sliding.notes]),
+        why="; ".join([*([LIFTED] if value.kind != FIELDS else []), *sliding.notes]),
         source=name,
     )
     draft.shared[name] = (value, out)
     return Value(node, FIELDS, out)
-
-
-def _add_cost(
-    step: Step, value: Value, out: Pieces, sliding: Sliding, pairs: Callable[[Widths], int], bias: bool
-) -> None:
-    """Add what a convolution costs, ``pairs`` being the number of kernels between two fields."""
-    with step.named():
-        one = step.draft.type_of(value, Widths(1)).representation
-        coefficients = sliding.make(1 * one, 1 * step.group.regular, 1).weight.numel()  # between two fields
-    products = one.dim * step.group.regular.dim * sliding.taps * sliding.pixels
-    step.draft.costs.append(
-        Cost(
-            lambda widths: pairs(widths) * coefficients + widths(out) * bias,
-            lambda widths: pairs(widths) * products,
-        )
-    )
 
 
 def _out_pieces(step: Step, module: Weighted, value: Value, blocks: int, depthwise: bool) -> Pieces:
@@ -239,14 +244,16 @@ def _mean(step: Step, value: Value, stride: Pair, edge: Pair) -> Value:
     return Value(node, value.kind, value.pieces, value.plane)
 
 
-def _keeps_stride(step: Step, kernel: Kernel, plane: Pair) -> bool:
-    """Tell whether a convolution is exact with its stride on images whose size is a multiple of it, and on these."""
+def _keeps_stride(step: Step, kernel: Kernel) -> bool:
+    """Tell whether a convolution is exact with its stride on images of multiples of it, and on all that it gets."""
+    calls = [node for node in step.node.graph.nodes if (node.op, node.target) == (step.node.op, step.node.target)]
+    planes = [tuple(node.all_input_nodes[0].meta["value"].shape[2:]) for node in calls]
     if kernel.stride == (1, 1) or not (step.options.exact and step.group.moves_plane):
         return True
     if isinstance(kernel.padding, str):
         return False
     windows = Windows(kernel.size, kernel.stride, kernel.padding, kernel.dilation)
-    return windows.fit(kernel.stride) and windows.fit(plane)
+    return windows.fit(kernel.stride) and all(map(windows.fit, planes))
 
 
 def _edge(kernel: Kernel, padding: Pair) -> Pair:
@@ -260,11 +267,6 @@ def _edge(kernel: Kernel, padding: Pair) -> Pair:
 
 def _unstrided(plane: Pair, edge: Pair) -> Pair:
     return plane[0] - edge[0], plane[1] - edge[1]
-
-
-def _check_maps(step: Step, value: Value) -> None:
-    if not value.is_map:
-        step.refuse("it takes maps, and got a vector")
 
 
 def _padding(module: nn.Conv2d) -> Pair | str:

@@ -9,21 +9,16 @@ import torch
 from torch import fx
 from torch.nn import functional as F
 
-from equiconv.converting.draft import FIELDS, IMAGE, INVARIANTS, PLAIN, Step, Value
-from equiconv.converting.layers import (
-    adaptive_pool,
-    averaged,
-    check_pointwise,
-    dropout,
-    like,
-    pool,
-    sampled,
-    upsample,
-)
+from equiconv.converting.combining import BINARY, combined
+from equiconv.converting.draft import FIELDS, Value
+from equiconv.converting.layers import check_pointwise, dropout, like, sampled
 from equiconv.converting.ordinary import copied
+from equiconv.converting.partial import REDUCTIONS, Partial, complete, reduced, reshaped
+from equiconv.converting.planes import adaptive_pool, averaged, pool, upsample
 from equiconv.converting.pooling import Windows
-from equiconv.converting.shapes import expand, joined, over_channels, picked, reshape, same_size, separated
-from equiconv.converting.widths import size_of, tie
+from equiconv.converting.shapes import expand, joined, over_channels, picked, reshape, separated
+from equiconv.converting.sizes import replayed
+from equiconv.converting.step import Step
 
 POINTWISE = (
     "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardsigmoid",
@@ -31,9 +26,6 @@ POINTWISE = (
     "pow", "exp", "sqrt",
 )  # fmt: skip
 SHAPES = ("flatten", "view", "reshape", "squeeze", "unsqueeze", "contiguous", "clone")
-SUMS = {"add": operator.add, "sub": operator.sub}
-PRODUCTS = {"mul": operator.mul, "multiply": operator.mul, "div": operator.truediv, "truediv": operator.truediv}
-BINARY = {**SUMS, **PRODUCTS}
 POOLS = {"max_pool2d": "max", "avg_pool2d": "mean"}
 ADAPTIVE = {"adaptive_avg_pool2d": "mean", "adaptive_max_pool2d": "max"}
 DROPOUTS = ("dropout", "dropout2d")
@@ -53,11 +45,16 @@ def function(step: Step) -> Any:
     name = function_name(step.node)
     plain = name.rstrip("_")
     binary = plain if plain in BINARY else plain[1:] if plain[:1] == "i" and plain[1:] in BINARY else ""
-    if name != plain or (binary and binary != plain):
-        step.keep_input()
+    if isinstance(step.node.kwargs.get("out"), fx.Node):
+        step.refuse("it writes to out=, which convert does not follow")
     if binary:
-        return _combined(step, binary)
+        return combined(step, binary)
     step.check_planes()
+    parts = [each for each in map(step.given, step.node.all_input_nodes) if isinstance(each, Partial)]
+    if parts and plain in SHAPES:
+        return reshaped(step, parts[0])
+    if parts and plain not in REDUCTIONS:
+        step.refuse("it takes maps of which a part of the plane was averaged; average the rest first")
     if plain in POINTWISE:
         return _pointwise(step)
     rule = RULES.get(plain)
@@ -69,65 +66,14 @@ def function(step: Step) -> Any:
     return copied(step, *values)
 
 
-def _combined(step: Step, name: str) -> Value:
-    """Convert sums and products, of maps or with a number."""
-    given = list(step.arguments("input", "other").values())
-    values = [each for each in given if isinstance(each, Value)]
-    if not all(isinstance(each, Value | int | float) for each in given):
-        step.refuse("it combines maps with something else than maps or numbers")
-    if any(value.kind == PLAIN for value in values):
-        return copied(step, *values)
-    if len(values) == 2:
-        return _of_two(step, name, *values)
-    if name in SUMS or given[0] is not values[0]:
-        _check_entries(step, values[0])
-    args = [each.node if isinstance(each, Value) else each for each in given]
-    return like(values[0], step.function(BINARY[name], *args))
-
-
-def _check_entries(step: Step, value: Value) -> None:
-    check_pointwise(step, value)
-    if value.kind == FIELDS and not step.draft.permutes:
-        step.refuse("it acts on every entry, and a continuous group mixes them")
-
-
-def _of_two(step: Step, name: str, a: Value, b: Value) -> Value:
-    kinds = {a.kind, b.kind}
-    if a.flat != b.flat or (a.is_map != b.is_map):
-        a, b = (step.vector(each) if each.flat else each for each in (a, b))
-        kinds = {a.kind, b.kind}
-    if len(kinds) > 1 and kinds != {FIELDS, INVARIANTS}:
-        step.refuse(f"it combines values of different kinds: {a.kind} and {b.kind}")
-    if name in PRODUCTS and kinds == {FIELDS}:
-        _check_entries(step, a)
-    if name in PRODUCTS and kinds == {IMAGE}:
-        check_pointwise(step, a)
-    if same_size(a, b):
-        tie(a.pieces, b.pieces)
-    elif 1 not in (size_of(a.pieces), size_of(b.pieces)):
-        step.refuse("the numbers of channels differ")
-    larger = a if size_of(a.pieces) >= size_of(b.pieces) else b
-    nodes = [
-        step.function(torch.unsqueeze, each.node, 2) if len(kinds) == 2 and each.kind == INVARIANTS else each.node
-        for each in (a, b)
-    ]
-    kind = FIELDS if FIELDS in kinds else a.kind
-    plane = (step.shape[2], step.shape[3]) if a.is_map else a.plane
-    return Value(step.function(BINARY[name], *nodes), kind, larger.pieces, plane, a.flat)
-
-
 def _pointwise(step: Step) -> Value:
     """Keep a function of every entry."""
     values = [each for each in map(step.given, step.node.all_input_nodes) if isinstance(each, Value)]
     value = values[0]
     if len(values) != 1 or len(step.node.all_input_nodes) != 1:
         step.refuse("it takes more than one tensor")
-    if step.node.kwargs.get("inplace"):
-        step.keep_input()
     check_pointwise(step, value)
     if value.kind == FIELDS and not step.draft.permutes:
-        if len(step.node.args) > 1:
-            step.refuse("on a continuous group the options of an activation are given by name")
         return like(value, sampled(step, value, partial(_applied, step.node)))
     args = fx.node.map_arg(step.node.args, lambda _: value.node)
     kwargs = fx.node.map_arg(step.node.kwargs, lambda _: value.node)
@@ -138,7 +84,13 @@ def _applied(node: fx.Node) -> Callable[..., Any]:
     """Return the function of one tensor that a call is."""
     target = getattr(torch.Tensor, node.target) if isinstance(node.target, str) else node.target
     options = {name: value for name, value in node.kwargs.items() if not isinstance(value, fx.Node)}
-    return partial(target, **options) if options else target
+    place = next((place for place, each in enumerate(node.args) if isinstance(each, fx.Node)), 0)
+    before, after = node.args[:place], tuple(each for each in node.args[place:] if not isinstance(each, fx.Node))
+    return partial(_called, target, before, after, options) if before or after or options else target
+
+
+def _called(target: Any, before: tuple[Any, ...], after: tuple[Any, ...], options: dict[str, Any], x: Any) -> Any:
+    return target(*before, x, *after, **options)
 
 
 def _first(step: Step) -> Value:
@@ -190,39 +142,44 @@ def _adaptive(step: Step) -> Value:
 
 
 def _dropout(step: Step) -> Any:
-    given = step.arguments("input", "p", "training", "inplace", p=0.5, inplace=False)
+    given = step.arguments("input", "p", "training", "inplace", p=0.5)
     flags = step.node.meta["training"]
     if flags == (False, False):
         return given["input"]
     if flags != (True, False):
         step.refuse("it drops in evaluation too; say training=self.training")
-    return dropout(
-        step,
-        given["p"],
-        given["input"],
-        entries=function_name(step.node) == "dropout",
-        inplace=given["inplace"],
-    )
+    return dropout(step, given["p"], given["input"], entries=function_name(step.node) == "dropout")
 
 
-def _reduced(step: Step) -> Value:
+def _reduced(step: Step) -> Any:
     name = function_name(step.node)
     given = step.arguments("input", "dim", "keepdim", "dtype", dim=None, keepdim=False)
     value, dim = given["input"], given["dim"]
+    if isinstance(value, Partial):
+        return complete(step, value, name, given)
     if not value.is_map:
         return copied(step, value)
+    if (name == "max" and not isinstance(dim, int)) or given.get("dtype") is not None:
+        step.refuse("of maxima convert knows those over one axis; of two maps torch.maximum; and no dtype=")
     dims = {each % 4 for each in (dim if isinstance(dim, list | tuple) else [dim]) if each is not None}
-    reduce = torch.mean if name == "mean" else torch.amax
+    pair = isinstance(step.node.meta["value"], tuple)  # maxima and where they are
     if dims == {2, 3}:
-        return averaged(step, value, function=reduce, keepdim=given["keepdim"])
-    if dims == {1} and given["keepdim"]:
-        return over_channels(step, value, reduce)
+        return averaged(step, value, function=REDUCTIONS[name], keepdim=given["keepdim"])
+    if len(dims) == 1 and dims <= {2, 3}:
+        part = reduced(value, dims.pop(), name, keepdim=given["keepdim"])
+        return [part, None] if pair else part
+    if dims == {1} and given["keepdim"] and name != "sum":
+        most = over_channels(step, value, REDUCTIONS[name])
+        return [most, None] if pair else most
     return step.refuse(f"it reduces the dimensions {dim}; convert knows (2, 3), and 1 with keepdim=True")
 
 
 def _interpolated(step: Step) -> Value:
     names = ("input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias")
-    given = step.arguments(*names, size=None, scale_factor=None, mode="nearest")
+    given = step.arguments(*names, read="size", size=None, scale_factor=None, mode="nearest")
+    size = step.node.kwargs.get("size", step.node.args[1] if len(step.node.args) > 1 else None)
+    if step.is_read(size):
+        return upsample(step, given, given["input"], replayed(step.draft, size))
     if given.get("antialias"):
         step.refuse("antialias is not known")
     return upsample(step, given, given["input"])
@@ -249,7 +206,7 @@ RULES: dict[str, Callable[[Step], Any]] = {
     **dict.fromkeys(DROPOUTS, _dropout),
     **dict.fromkeys(SHAPES, lambda step: reshape(step, _first(step))),
     **dict.fromkeys(("expand", "expand_as"), lambda step: expand(step, _first(step))),
-    **dict.fromkeys(("mean", "amax"), _reduced),
+    **dict.fromkeys(("mean", "amax", "max", "sum"), _reduced),
     **dict.fromkeys(("cat", "concat", "concatenate"), _joined),
     **dict.fromkeys(("chunk", "split"), _separated),
     "interpolate": _interpolated,

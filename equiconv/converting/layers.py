@@ -1,17 +1,16 @@
 """Normalization, activations, dropout and pooling: what they are on fields."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
-from equiconv.converting.draft import FIELDS, IMAGE, INVARIANTS, PLAIN, VECTOR, Cost, Make, Step, Value
+from equiconv.converting.draft import FIELDS, IMAGE, INVARIANTS, PLAIN, VECTOR, Cost, Make, Value
 from equiconv.converting.ordinary import clone, copied
-from equiconv.converting.pooling import Pair, SymmetricPool, Windows
+from equiconv.converting.pooling import Pair
+from equiconv.converting.step import Step
 from equiconv.converting.widths import Widths, divide
-from equiconv.layers import AdaptivePool, FieldBatchNorm, FieldDropout, FieldGroupNorm, Upsample
-from equiconv.layers.window import check_equal
+from equiconv.layers import FieldBatchNorm, FieldDropout, FieldGroupNorm
 from equiconv.models.blocks import activation
 
 INSTANCE_OPTIONS = ("eps", "momentum", "affine", "track_running_stats")
@@ -48,15 +47,21 @@ def check_pointwise(step: Step, value: Value) -> None:
         step.refuse(f"the colors of the image are mixed by {step.group!r}; do it behind a convolution")
 
 
+def check_entries(step: Step, value: Value) -> None:
+    """Refuse what acts on every entry, on an image or on fields that the group mixes."""
+    check_pointwise(step, value)
+    if value.kind == FIELDS and not step.draft.permutes:
+        step.refuse("it acts on every entry, and a continuous group mixes them")
+
+
 def pointwise(step: Step, module: nn.Module, value: Value) -> Value:
     """Keep an activation; on functions on a continuous group it acts on their samples."""
     check_pointwise(step, value)
-    if getattr(module, "inplace", False):
-        step.keep_input()
     make = clone(step)
     if value.kind == FIELDS and not step.draft.permutes:
         return like(value, sampled(step, value, lambda: make(Widths(1))))
     name = str(step.node.target)
+    step.constant_cost(name)
     node = step.module(name, make, value.node, status="kept", was=type(module).__name__, why="acts on every entry")
     return like(value, node)
 
@@ -165,12 +170,10 @@ def identity(step: Step, value: Value) -> Value:
     return like(value, step.module(name, clone(step), value.node, status="kept", was="Identity"))
 
 
-def dropout(step: Step, p: float, value: Value, *, entries: bool, inplace: bool = False) -> Value:
+def dropout(step: Step, p: float, value: Value, *, entries: bool) -> Value:
     """Convert dropout, of single entries or whole channels: of maps whole fields are dropped."""
-    if inplace:
-        step.keep_input()
+    changed = entries and value.plane != (1, 1)
     if value.kind in (IMAGE, FIELDS):
-        changed = entries and value.is_map
         node = place(
             step,
             "dropout",
@@ -181,103 +184,13 @@ def dropout(step: Step, p: float, value: Value, *, entries: bool, inplace: bool 
         )
         return like(value, node)
     stock = nn.Dropout2d if value.kind == INVARIANTS else nn.Dropout
-    return like(value, place(step, "dropout", lambda widths: stock(p), value, status="kept", why="of invariants"))
-
-
-def pool(step: Step, windows: Windows, mode: str, value: Value) -> Value:
-    """Convert pooling over windows of the plane."""
-    _check_maps(step, value)
-    plane, exact = (step.shape[2], step.shape[3]), step.options.exact
-    moved = exact and step.group.moves_plane and not windows.fit(value.plane)
-    mode, why = allowed_mode(step, mode, value)
-    why += ["windows moved to lie symmetrically on images of every size"] if moved else []
-    node = place(
-        step,
-        f"{mode}_pool",
-        lambda widths: SymmetricPool(step.draft.type_of(value, widths), windows, mode=mode, exact=exact),
-        value,
-        why="; ".join(why),
-        status="changed" if why else "converted",
-    )
-    return like(value, node, plane)
-
-
-def allowed_mode(step: Step, mode: str, value: Value) -> tuple[str, list[str]]:
-    """Return the mode of a pooling, and what to tell of it."""
-    if mode == "max" and value.kind == FIELDS and not step.draft.permutes:
-        return "mean", ["mean, since the group is continuous, and maxima of samples are not exact"]
-    return mode, []
-
-
-def adaptive_pool(step: Step, size: Any, mode: str, value: Value) -> Value:
-    """Convert pooling to a number of windows."""
-    _check_maps(step, value)
-    sizes = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if not all(isinstance(each, int) for each in sizes):
-        step.refuse(f"its output_size is not two numbers, but {size!r}")
-    mode, why = allowed_mode(step, mode, value)
-    exact = step.options.exact
-    with step.named():
-        check_equal(step.group, sizes, "output_size", exact)
-    exact = exact and step.group.keeps_grid
-    node = place(
-        step,
-        f"{mode}_pool",
-        lambda widths: AdaptivePool(step.draft.type_of(value, widths), sizes, mode=mode, exact=exact),
-        value,
-        why="; ".join(why),
-        status="changed" if why else "converted",
-    )
-    return like(value, node, (step.shape[2], step.shape[3]))
-
-
-def upsample(step: Step, options: Mapping[str, Any], value: Value) -> Value:
-    """Convert enlarging by interpolation."""
-    _check_maps(step, value)
-    size, scale, mode = options["size"], options["scale_factor"], options["mode"]
-    if options.get("align_corners") or mode not in ("nearest", "nearest-exact", "bilinear", "bicubic"):
-        step.refuse('the modes are "nearest", "bilinear" and "bicubic", with align_corners=False')
-    whole = all(new % old == 0 for new, old in zip(step.shape[2:], value.plane, strict=True))
-    if mode == "nearest" and not whole:
-        step.refuse('mode="nearest" takes pixels to the left and above where sizes are no multiples: "nearest-exact"')
-    mode = "nearest" if mode == "nearest-exact" else mode
-    place_of: dict[str, Any] = {"size": size} if scale is None else {"scale": scale}
-    node = place(
-        step,
-        "upsample",
-        lambda widths: Upsample(step.draft.type_of(value, widths), **place_of, mode=mode, exact=step.options.exact),
-        value,
-    )
-    return like(value, node, (step.shape[2], step.shape[3]))
-
-
-def zero_pad(step: Step, module: nn.ZeroPad2d, value: Value) -> Value:
-    """Keep ``nn.ZeroPad2d`` where it adds as much on all sides."""
-    _check_maps(step, value)
-    if step.group.moves_plane and step.options.exact and len(set(module.padding)) > 1:
-        step.refuse(f"it adds {module.padding} pixels, and not as many on all sides: turned images are cut elsewhere")
-    node = place(step, "pad", clone(step), value, status="kept")
-    return like(value, node, (step.shape[2], step.shape[3]))
-
-
-def averaged(step: Step, value: Value, *, function: Callable[..., Tensor], keepdim: bool) -> Value:
-    """Convert a mean or a maximum over the whole plane."""
-    if value.kind == FIELDS and function is torch.amax and not step.draft.permutes:
-        step.refuse("maxima of functions on a continuous group are not exact; take the mean")
-    pooled = like(value, step.function(function, value.node, (-2, -1), keepdim=True), (1, 1))
-    if keepdim:
-        return pooled
-    return step.vector(pooled)
+    status = "changed" if changed else "kept"
+    return like(value, place(step, "dropout", lambda widths: stock(p), value, status=status, why="of invariants"))
 
 
 def _one_pixel(step: Step, value: Value) -> Value:
     """Return flattened maps if they have one pixel, or refuse."""
     return value if value.plane == (1, 1) else step.vector(value)
-
-
-def _check_maps(step: Step, value: Value) -> None:
-    if not value.is_map:
-        step.refuse("it takes maps, and got a vector")
 
 
 def _check_fields(step: Step, value: Value) -> None:

@@ -3,15 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+import torch
+from torch import fx, nn
 
-from equiconv.converting import layers
+from equiconv.converting import layers, planes
 from equiconv.converting.convolutions import convolution, linear, transposed
-from equiconv.converting.draft import Step, Value
+from equiconv.converting.draft import FIELDS, Value
 from equiconv.converting.functions import windows_of
 from equiconv.converting.ordinary import copied, left
+from equiconv.converting.partial import Partial, reshaped
 from equiconv.converting.shapes import reshape
-from equiconv.converting.tracing import DROPPED_PATHS
+from equiconv.converting.step import Step
+from equiconv.converting.stock import drops_samples, overridden, stock_of
+from equiconv.converting.tracing import DROPPED_PATHS, FUSED, is_inside
 from equiconv.layers.layer import FieldLayer
 
 Rule = Callable[[Step, Any, Value], Value]
@@ -23,21 +27,32 @@ POINTWISE = (
 )  # fmt: skip
 
 
+PADS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)
+
+
 def _max_pool(step: Step, module: nn.MaxPool2d, value: Value) -> Value:
     if module.return_indices:
         step.refuse("return_indices is not known")
-    return layers.pool(step, windows_of(vars(module)), "max", value)
+    return planes.pool(step, windows_of(vars(module)), "max", value)
 
 
 def _average_pool(step: Step, module: nn.AvgPool2d, value: Value) -> Value:
     if module.divisor_override is not None:
         step.refuse("divisor_override is not known")
-    return layers.pool(step, windows_of(vars(module)), "mean", value)
+    return planes.pool(step, windows_of(vars(module)), "mean", value)
 
 
 def _dropped_path(step: Step, module: nn.Module, value: Value) -> Value:
-    node = layers.place(step, "drop_path", layers.clone(step), value, status="kept", why="drops whole samples")
-    return layers.like(value, node)
+    if not drops_samples(step.draft.original.get_submodule(str(step.node.target))):
+        step.refuse("its class is called as those that drop whole samples, and it does something else")
+    if value.kind != FIELDS:
+        return layers.like(value, _dropped(step, value))
+    flat = layers.like(value, step.function(torch.flatten, value.node, 1, 2))  # (b, n*d, h, w), as the original takes
+    return layers.like(value, step.draft.graph.call_method("view_as", (_dropped(step, flat), value.node)))
+
+
+def _dropped(step: Step, value: Value) -> fx.Node:
+    return layers.place(step, "drop_path", layers.clone(step), value, status="kept", why="drops whole samples")
 
 
 RULES: dict[type[nn.Module], Rule] = {
@@ -51,17 +66,15 @@ RULES: dict[type[nn.Module], Rule] = {
     nn.GroupNorm: layers.group_norm,
     nn.InstanceNorm2d: layers.instance_norm,
     nn.LayerNorm: layers.layer_norm,
-    nn.Dropout: lambda step, module, value: layers.dropout(step, module.p, value, entries=True, inplace=module.inplace),
-    nn.Dropout2d: lambda step, module, value: layers.dropout(
-        step, module.p, value, entries=False, inplace=module.inplace
-    ),
+    nn.Dropout: lambda step, module, value: layers.dropout(step, module.p, value, entries=True),
+    nn.Dropout2d: lambda step, module, value: layers.dropout(step, module.p, value, entries=False),
     nn.MaxPool2d: _max_pool,
     nn.AvgPool2d: _average_pool,
-    nn.AdaptiveAvgPool2d: lambda step, module, value: layers.adaptive_pool(step, module.output_size, "mean", value),
-    nn.AdaptiveMaxPool2d: lambda step, module, value: layers.adaptive_pool(step, module.output_size, "max", value),
-    nn.Upsample: lambda step, module, value: layers.upsample(step, vars(module), value),
-    nn.UpsamplingBilinear2d: lambda step, module, value: layers.upsample(step, vars(module), value),
-    nn.ZeroPad2d: layers.zero_pad,
+    nn.AdaptiveAvgPool2d: lambda step, module, value: planes.adaptive_pool(step, module.output_size, "mean", value),
+    nn.AdaptiveMaxPool2d: lambda step, module, value: planes.adaptive_pool(step, module.output_size, "max", value),
+    nn.Upsample: lambda step, module, value: planes.upsample(step, vars(module), value),
+    nn.UpsamplingBilinear2d: lambda step, module, value: planes.upsample(step, vars(module), value),
+    **dict.fromkeys(PADS, planes.zero_pad),
     nn.Flatten: lambda step, module, value: reshape(step, value),
     nn.Unflatten: lambda step, module, value: reshape(step, value),
 }
@@ -78,20 +91,26 @@ REASONS: dict[type[nn.Module], str] = {
 }
 
 
-def module(step: Step) -> Value:
+def module(step: Step) -> Any:
     """Convert a call of a module."""
     name = str(step.node.target)
     called = step.draft.twin.get_submodule(name)
     values = [step.given(node) for node in step.node.all_input_nodes]
+    if any(isinstance(value, Partial) for value in values):
+        if isinstance(called, nn.Flatten | nn.Unflatten):
+            return reshaped(step, values[0])
+        step.refuse("it takes maps whose pixels lie in one axis, or of which a part of the plane was averaged")
     if len(values) != 1 or not isinstance(values[0], Value):
         step.refuse("it takes something else than one tensor made of the image")
     value, alone = values[0], len(step.node.args) == 1 and not step.node.kwargs
-    if name in step.options.left and alone:
-        return left(step, value)
     step.check_planes()
-    _check_bare(step, called)
+    if is_inside(name, step.options.left):
+        if not alone:
+            step.refuse("it shall be left as it is, and takes more than one tensor")
+        return left(step, value)
     if type(called).__name__ in DROPPED_PATHS:
         return _dropped_path(step, called, value)
+    _check_bare(step, called)
     rule = next((RULES[kind] for kind in type(called).__mro__ if kind in RULES), None)
     if rule is not None and alone:
         return rule(step, called, value)
@@ -103,5 +122,10 @@ def module(step: Step) -> Value:
 
 def _check_bare(step: Step, called: nn.Module) -> None:
     """Refuse modules to which something was added that would be lost."""
+    if not isinstance(called, FieldLayer) and type(called).__name__ not in FUSED and (lost := overridden(called)):
+        step.refuse(
+            f"its {', '.join(lost)} is not that of {stock_of(called).__name__}, and would be lost; write what it "
+            "does in the forward of a module around it"
+        )
     if hasattr(called, "parametrizations") or called._forward_hooks or called._forward_pre_hooks:
         step.refuse("it has a parametrization or hooks, such as weight norm, which would be lost; remove them first")

@@ -18,6 +18,11 @@ class Converted(fx.GraphModule):
         self.meta[PRESERVED] = {"in_type": in_type, "out_type": out_type}
         vars(self).update(self.meta[PRESERVED])
 
+    def __copy__(self) -> "Converted":
+        twin = Converted(self, self.graph, type(self).__name__)
+        twin.set_types(**self.meta[PRESERVED])
+        return twin
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "Converted":
         twin: Any = super().__deepcopy__(memo)
         type(twin).__name__ = type(self).__name__

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from equiconv.converting.draft import IMAGE, INVARIANTS, PLAIN, VECTOR, Step, Value
+from equiconv.converting.draft import IMAGE, INVARIANTS, PLAIN, VECTOR, Value
+from equiconv.converting.step import Step
 from equiconv.converting.widths import Piece, Widths, fix
 
 
@@ -22,6 +23,8 @@ def copied(step: Step, *values: Value) -> Value:
     nodes = {value.node: _plain(step, value) for value in values}
 
     def moved(argument: fx.Node) -> Any:
+        if argument.op == "get_attr":
+            return step.attribute(argument)
         known = step.draft.values[argument]
         if not isinstance(known, Value):
             step.refuse("it takes a size or a tensor that does not come from the image")
@@ -32,6 +35,7 @@ def copied(step: Step, *values: Value) -> Value:
     if step.node.op == "call_module":
         name = str(step.node.target)
         first = next(iter(nodes.values()))
+        step.constant_cost(name)
         node = step.module(name, clone(step), first, status="kept", was=_name(step), why="of invariants", source=name)
         node.args, node.kwargs = args, kwargs
     else:
@@ -56,6 +60,7 @@ def left(step: Step, value: Value) -> Value:
     else:
         value = Value(_plain(step, value), PLAIN)
     name = str(step.node.target)
+    step.constant_cost(name)
     node = step.module(name, clone(step), value.node, status="left", was=_name(step), why="as asked", source=name)
     return _result(step, node)
 
@@ -77,7 +82,8 @@ HELP = (
 def _result(step: Step, node: fx.Node) -> Value:
     if not isinstance(step.node.meta["value"], torch.Tensor):
         step.refuse("it returns something else than a tensor")
-    if len(step.shape) not in (2, 4):
+    still = step.group.moves_plane and step.shape[2:] != (1, 1)  # maps made of a vector do not turn with the image
+    if len(step.shape) not in (2, 4) or (len(step.shape) == 4 and still):
         return Value(node, PLAIN)
     piece = Piece(step.shape[1], scaled=False)
     piece.fixed = True

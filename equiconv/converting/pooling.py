@@ -5,7 +5,7 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn import functional as F
 
-from equiconv.errors import FieldTypeError
+from equiconv.errors import FieldTypeError, ShapeError
 from equiconv.groups import FieldType, Representation
 from equiconv.layers.layer import FieldLayer, check_flags, in_format_of
 from equiconv.layers.window import check_equal
@@ -171,6 +171,8 @@ def pool_to(x: Tensor, sizes: Pair, mode: str) -> Tensor:
 
     Windows of one size, or of one size but for the borders, are slid; it is faster, and the same.
     """
+    if min(sizes) < 1:
+        raise ShapeError(f"maps of {x.shape[-2]}x{x.shape[-1]} pixels are smaller than one window: use larger images")
     slid = [_slid(size, count) for size, count in zip(x.shape[-2:], sizes, strict=True)]
     if None in slid:
         pool = F.adaptive_max_pool2d if mode == "max" else F.adaptive_avg_pool2d

@@ -9,6 +9,7 @@ from equiconv.layers.convolution import Convolution
 
 __all__ = ["Report", "Row"]
 
+CLOSE = 0.05  # what is called equal
 HEADINGS = ("module", "was", "is", "note")
 
 
@@ -21,7 +22,8 @@ class Row:
         was: what it was; empty if it is new.
         became: what it is.
         status: ``"converted"``, ``"kept"``, ``"changed"``, if it does not compute what the original does even on
-            ``Trivial()``, ``"inserted"``, or ``"left"``, if the caller asked for that.
+            ``Trivial()``, ``"inserted"``, ``"left"``, if the caller asked for that, or ``"unused"``, if it is never
+            called, and not in the new network.
         why: what there is to say of it.
     """
 
@@ -39,9 +41,9 @@ class Report:
     Args:
         group: the group of the new network.
         match: what was kept equal, ``"parameters"``, ``"compute"`` or None.
-        scale: the number of fields for each channel of the original, before rounding.
+        scale: the number of fields for each channel of the original, on the average of those that are scaled.
         image_size: height and width for which multiplications are counted.
-        parameters: the number of parameters before and after.
+        parameters: the number of parameters before, of all that the forward uses, and after.
         multiplications: those of convolutions and linear layers for one image before and after, each kernel on the
             group being convolved as one ordinary kernel.
         rows: a row for each module, in the order of the calls.
@@ -60,12 +62,20 @@ class Report:
         """The rows of what does not compute what the original does even on ``Trivial()``."""
         return tuple(row for row in self.rows if row.status == "changed")
 
+    @property
+    def _nearness(self) -> str:
+        before, after = self.parameters if self.match == "parameters" else self.multiplications
+        if abs(after - before) <= CLOSE * before:
+            return f"equal {self.match}"
+        bounds = "whole fields, their blocks and what is as wide as the output"
+        return f"nearest possible {self.match}, as {bounds} allow no other"
+
     def __str__(self) -> str:
         lines = [HEADINGS, *((row.name, row.was, row.became, _note(row)) for row in self.rows)]
         widths = [max(len(line[column]) for line in lines) for column in range(3)]
         table = ["  ".join([*map(str.ljust, line, widths), line[3]]).rstrip() for line in lines]
         height, width = self.image_size
-        matched = "same widths" if self.match is None else f"equal {self.match}, {self.scale:.4g} fields for a channel"
+        matched = "same widths" if self.match is None else f"{self._nearness}, {self.scale:.4g} fields for a channel"
         return "\n".join(
             [
                 f"on {self.group!r}: {matched}",

@@ -99,6 +99,11 @@ class Widths:
         """Return the number of fields."""
         return sum(map(self._of, open_pieces(pieces)))
 
+    def reached(self, pieces: Iterable[Piece]) -> float:
+        """Return the number of fields for a channel, of those pieces that are scaled."""
+        scaled = [piece for piece in dict.fromkeys(open_pieces(pieces)) if piece.scaled and not piece.fixed]
+        return self(scaled) / size_of(scaled) if scaled else 1.0
+
     def _of(self, piece: Piece) -> int:
         single = piece.size == piece.multiple == 1  # which is repeated for others in sums and products
         if self.scale == 1 or piece.fixed or not piece.scaled or single:
