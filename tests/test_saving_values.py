@@ -146,6 +146,9 @@ def test_own_classes(tmp_path):
     options = {"a": [1, (2.5, None)], "b": {"c": -math.inf}}
     net = Net(Quarter(P4().table, 2), Sizes(2, (1, 2)), nn.ReLU(), nn.Linear(2, 2), options=options)
     options["a"].append(3)  # changed behind its back
+    with pytest.raises(SavingError, match="options is"):
+        saved(net, tmp_path)
+    options["a"].pop()
     loaded = saved(net, tmp_path, known=OWN)
     assert_same(net, loaded, torch.randn(2, 3, 5, 5))
     assert loaded.options == {"a": [1, (2.5, None)], "b": {"c": -math.inf}}

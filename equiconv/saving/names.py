@@ -65,6 +65,15 @@ def functions() -> dict[str, Callable[..., Any]]:
     return found
 
 
+@cache
+def callables() -> dict[str, Callable[..., Any]]:
+    """Return the functions that a file may name as arguments, and the classes of modules, for ``norm=nn.BatchNorm2d``.
+
+    Called on the meta device, those of torch take no memory, and those of equiconv are looked at when they are made.
+    """
+    return functions() | {name: kind for name, kind in classes().items() if issubclass(kind, nn.Module)}
+
+
 class Names:
     """Know objects by their names, and names by their objects.
 
@@ -77,6 +86,8 @@ class Names:
 
     def __init__(self, known: Iterable[Callable[..., Any]] = ()) -> None:
         self.own: dict[str, Callable[..., Any]] = {}
+        if isinstance(known, (str, type)) or not isinstance(known, Iterable):
+            raise SavingError(f"known lists your own classes and functions, such as [MyNet]; got {known!r}")
         for each in known:
             self.add(each)
 
@@ -94,8 +105,12 @@ class Names:
         return next((name for name, each in classes().items() if each is kind), None)
 
     def of_function(self, function: Callable[..., Any]) -> str | None:
-        """Return the name of a function of the fixed list; None of another."""
-        return next((name for name, each in functions().items() if each == function), None)
+        """Return the name of a function or a class of modules of the fixed lists; None of another."""
+        return next((name for name, each in callables().items() if each == function), None)
+
+    def is_fixed(self, function: object) -> bool:
+        """Tell whether a function or a class is one of the fixed lists."""
+        return any(each == function for each in callables().values())
 
     def the_class(self, name: object) -> type:
         """Return the class of a name, or raise SavingError."""
@@ -105,8 +120,8 @@ class Names:
         return kind
 
     def the_function(self, name: object) -> Callable[..., Any]:
-        """Return the function of a name, or raise SavingError."""
-        return self._named(name, functions())
+        """Return the function, or the class of modules, of a name, or raise SavingError."""
+        return self._named(name, callables())
 
     def _named(self, name: object, fixed: Any) -> Any:
         if not isinstance(name, str) or (name not in fixed and name not in self.own):
