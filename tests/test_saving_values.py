@@ -14,11 +14,15 @@ import equiconv
 from equiconv.bases import Derivatives, Harmonics, Pixels
 from equiconv.errors import SavingError
 from equiconv.groups import O2, P4, P4M, SO2, Cyclic, Dihedral, Flip, HueShift, Representation
+from equiconv.groups.field_type import as_type
 from equiconv.groups.laws import permutation_matrices
+from equiconv.interop import CEConv2d, GroupCosetAvgPool, GroupCosetMaxPool, ceconv, sepgroupy
+from equiconv.interop.e2cnn.layers import Both, FixedMask, Gates, OnPlane, PixelDropout, squashed
 from equiconv.layers import (
     FieldBatchNorm,
     FieldDropout,
     GroupConv2d,
+    NormActivation,
     Pointwise,
 )
 
@@ -140,6 +144,39 @@ def test_stock_modules_and_containers(tmp_path):
     loaded = saved(net, tmp_path)
     assert_same(net, loaded)
     assert loaded[1].momentum is None
+
+
+def test_layers_of_other_libraries(tmp_path):
+    net = nn.Sequential(
+        CEConv2d(1, 3, 3, 4, 3),
+        ceconv.GroupMaxPool2d(2),
+        CEConv2d(3, 3, 4, 2, 1),
+        sepgroupy.GroupMaxPool2d(2, ceil_mode=True),
+        nn.ModuleList([GroupCosetMaxPool(), GroupCosetAvgPool()]),
+    )
+    loaded = saved(net, tmp_path)
+    assert_same(net, loaded)
+    x = torch.randn(1, 3, 14, 14)
+    for pool, other in zip(net[-1], loaded[-1], strict=True):
+        assert torch.equal(pool(net[:-1](x)), other(loaded[:-1](x)))
+
+
+def test_small_layers_of_e2cnn(tmp_path):
+    kind = 2 * P4().irrep(1)
+    gates = Gates(
+        as_type(P4().trivial + P4().irrep(1)),
+        as_type(P4().irrep(1)),
+        np.array([1, 2]),
+        gate=np.zeros(2, int),
+        owner=np.zeros(2, int),
+        biases=1,
+    )
+    layers = [OnPlane(kind, nn.AvgPool2d(2)), FixedMask(kind, np.eye(5)), PixelDropout(kind, 0.2), gates]
+    layers += [Both(nn.Identity(), nn.Identity(), NormActivation(kind, squashed))]
+    for layer in layers:
+        loaded = saved(layer, tmp_path)
+        assert_same(layer, loaded)
+        assert all(torch.equal(loaded.get_buffer(name), value) for name, value in layer.named_buffers())
 
 
 def test_own_classes(tmp_path):

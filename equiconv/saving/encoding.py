@@ -183,6 +183,8 @@ def _reason(module: nn.Module) -> str:
             ", a graph that equiconv.convert, from_e2cnn, equiconv.export or a tracer made, and not a class with "
             "arguments: save its state_dict by torch.save, make the module again with the same arguments, and load it"
         )
+    if type(module).__module__.startswith("equiconv."):
+        return ", of which a file cannot tell how it was made; save the layer or network that it is a part of"
     return (
         ", of which a file cannot tell how it was made; let a class of your own subclass equiconv.saving.Recorded in "
         "place of nn.Module, and give it to load: known=[...]"

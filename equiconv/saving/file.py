@@ -17,6 +17,7 @@ from equiconv.version import __version__
 __all__ = ["load", "save"]
 
 FORMAT = 1
+OWN = "own."  # begins the names of classes and functions of the caller
 KEY = "equiconv"  # of the description among the metadata
 LONGEST = 2**26  # letters of a description
 
@@ -28,9 +29,10 @@ def save(module: nn.Module, path: str | Path) -> None:
     metadata, the arguments that rebuild the module. Nothing in it is code. Layers and models of equiconv are saved,
     containers of them, and the usual modules of ``torch.nn``; a class of your own if it subclasses ``Recorded``.
 
-    A module that was changed after it was made is refused, since its arguments would make another one. Kept are the
-    weights in their precision, which of them are shared or frozen, which parts are in training and in evaluation, and
-    ``execution``. The file appears once it is complete: a program that is stopped leaves none, or the one before.
+    Parts that were replaced or added after the module was made are kept, and so is one part in several places. Any
+    other change is refused, since the arguments would make another module. Kept are the weights in their precision,
+    which of them are shared or frozen, which parts are in training and in evaluation, and ``execution``. The file
+    appears once it is complete: a program that is stopped leaves none, or the one before.
 
     Args:
         module: the module.
@@ -75,7 +77,8 @@ def load(
         The module, bit for bit, with the same parts in training or evaluation.
 
     Raises:
-        SavingError: if it is no such file, or one of a newer version; or a class of your own is not given.
+        SavingError: if it is no such file, or one of a newer version; or a class of your own is not given; or there
+            is no such device.
         EquiconvError: if the file asks for what no module of equiconv is.
         OSError: if the file cannot be read.
     """

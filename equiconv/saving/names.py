@@ -14,8 +14,7 @@ from equiconv.groups.product import DirectProduct
 from equiconv.groups.subgroup import Subgroup
 from equiconv.models.blocks import StrongestPool
 from equiconv.models.residual import Halving
-
-OWN = "own."
+from equiconv.saving.file import OWN
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -40,6 +39,10 @@ softshrink softsign tanh tanhshrink
 @cache
 def classes() -> dict[str, type]:
     """Return the classes whose objects a file may hold, by name."""
+    from equiconv.interop.ceconv import GroupCosetAvgPool  # what few need is imported late
+    from equiconv.interop.e2cnn.layers import Both, FixedMask, Gates, OnPlane, PixelDropout
+    from equiconv.interop.pooling import GroupCosetMaxPool, WindowMaxPool
+
     found: dict[str, type] = {}
     for module in (groups, bases, layers, models):
         public = {name: getattr(module, name) for name in module.__all__}
@@ -47,6 +50,8 @@ def classes() -> dict[str, type]:
     del found["equiconv.groups.Representation"]  # written in its own way
     found |= {"equiconv.groups.DirectProduct": DirectProduct, "equiconv.groups.Subgroup": Subgroup}
     found |= {"equiconv.models.StrongestPool": StrongestPool, "equiconv.models.Halving": Halving}
+    dropped_in = (GroupCosetAvgPool, GroupCosetMaxPool, WindowMaxPool, Both, FixedMask, Gates, OnPlane, PixelDropout)
+    found |= {f"equiconv.interop.{kind.__name__}": kind for kind in dropped_in}
     stock = [getattr(nn, name) for name in STOCK.split()]
     return found | {f"torch.nn.{kind.__name__}": kind for kind in (*CONTAINERS, *stock)}
 
@@ -54,7 +59,9 @@ def classes() -> dict[str, type]:
 @cache
 def functions() -> dict[str, Callable[..., Any]]:
     """Return the functions that a file may name as arguments: nonlinearities, and what makes a basis."""
-    found: dict[str, Callable[..., Any]] = {}
+    from equiconv.interop.e2cnn.layers import squashed
+
+    found: dict[str, Callable[..., Any]] = {"equiconv.interop.squashed": squashed}
     for module, names in ((F, NONLINEAR), (torch, FUNCTIONS)):
         found |= {f"{module.__name__}.{name}": getattr(module, name) for name in names.split()}
     found["equiconv.layers.squash"] = layers.squash
