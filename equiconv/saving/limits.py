@@ -26,7 +26,7 @@ ALL_MATRICES = 2**25  # of all representations together
 COMPLETE = 13  # rows of a kernel
 QUOTIENT = 6  # the dimension of a unit of quotient fields, for each element of the group, about
 WORK = 2**27  # numbers in the tables of a layer
-ALL_WORK = 2**28  # of all layers together
+ALL_WORK = 2**29  # of all layers together
 MODULES = 2**14
 NAMED = {
     "kernel_size": 31,
