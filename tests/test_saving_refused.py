@@ -1,6 +1,7 @@
 """What no file can hold, and modules that were changed after they were made."""
 
 import copy
+from math import nan
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ class Listing(Recorded):
     def __init__(self, values):
         super().__init__()
         self.values = copy.deepcopy(values)
+        self.kinds = {1, 2}
 
 
 def changed(change):
@@ -128,6 +130,31 @@ def test_changes_of_the_rest_are_refused(tmp_path):
         saved(norm, tmp_path)
     with pytest.raises(SavingError, match=r"head is a Plain, of which"):
         saved(changed(lambda net: setattr(net, "head", Plain())), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "other"),
+    [
+        ([1], [1, 2]),
+        (None, 0.7),
+        (0.7, None),
+        ({"a": 1}, {"a": 2}),
+        ((1, [2]), (1, [3])),
+        (1, True),
+        (nan, 1.0),
+        ([], 3),
+    ],
+)
+def test_changes_within_values_are_refused(values, other, tmp_path):
+    module = Listing(values)
+    assert repr(saved(module, tmp_path, known=[Listing]).values) == repr(values)
+    module.values = other
+    with pytest.raises(SavingError, match=r"values is"):
+        saved(module, tmp_path)
+    module.values = values
+    module.kinds.add(3)
+    with pytest.raises(SavingError, match=r"kinds is"):
+        saved(module, tmp_path)
 
 
 REFUSED = {
