@@ -169,7 +169,7 @@ def test_the_readme_example_and_its_weights():
         from_ceconv(theirs.state_dict())
 
 
-@pytest.mark.parametrize("saved", ["", "model.", "module.model."])
+@pytest.mark.parametrize("saved", ["", "model.", "module.model.", "net.", "ema_model.module."])
 def test_a_wrapper_can_be_filled_as_well_as_what_is_in_it(saved):
     theirs, x = drawn(Spelled()), torch.randn(2, 3, 8, 8, dtype=torch.float64)
     state = {f"{saved}{name}": value for name, value in theirs.state_dict().items()}
@@ -177,6 +177,15 @@ def test_a_wrapper_can_be_filled_as_well_as_what_is_in_it(saved):
         from_ceconv(state, into=ours.double())
         inner = next(module for module in ours.modules() if isinstance(module, Readme))
         torch.testing.assert_close(inner(x), theirs(x), rtol=1e-10, atol=1e-10)
+
+
+def test_a_network_without_memory_is_not_filled():
+    state = drawn(Spelled()).state_dict()
+    with torch.device("meta"):
+        ours = Readme()
+    with pytest.raises(EquiconvError, match=r"meta device.*to_empty"):
+        from_ceconv(state, into=ours)
+    from_ceconv(state, into=ours.to_empty(device="cpu"))
 
 
 def test_nothing_changes_in_what_is_not_filled():

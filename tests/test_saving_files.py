@@ -126,6 +126,29 @@ def test_a_saved_file_has_the_permissions_of_others(tmp_path):
     assert len(modes) == 1
 
 
+def test_a_file_that_is_there_keeps_its_permissions_and_links(tmp_path):
+    path, link = tmp_path / "run7" / "net.safetensors", tmp_path / "latest.safetensors"
+    path.parent.mkdir()
+    equiconv.save(nn.Linear(2, 2), path)
+    path.chmod(0o600)
+    link.symlink_to(path)
+    equiconv.save(nn.Linear(3, 3), link)
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert equiconv.load(path).in_features == equiconv.load(link).in_features == 3
+    with pytest.raises(FileNotFoundError, match=r"no such folder.*nowhere'$"):
+        equiconv.save(nn.Linear(3, 3), tmp_path / "nowhere" / "net.safetensors")
+
+
+def test_arguments_of_load(stored):
+    for wrong in (CNN, "CNN", 3, None):
+        with pytest.raises(SavingError, match=r"known lists your own"):
+            equiconv.load(stored[0], known=wrong)
+    for wrong in ("nope", None, "cuda:x"):
+        with pytest.raises(SavingError, match="device="):
+            equiconv.load(stored[0], device=wrong)
+
+
 def test_modules_made_by_others_meanwhile_are_not_counted(stored):
     """Limits are those of the thread that loads."""
     path, stop, failed = stored[0], threading.Event(), []

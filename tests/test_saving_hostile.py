@@ -137,6 +137,24 @@ HUGE = {
 }
 
 
+def several(module, count):
+    return {"class": "torch.nn.Sequential", "modules": [[str(place), module] for place in range(count)]}
+
+
+HUGE |= {
+    "a sampled group": layer("layers.FourierActivation", in_type=fields(group("SO2", 60)), samples=1024),
+    "sampled groups": several(layer("layers.FourierActivation", in_type=fields(group("SO2", 3)), samples=500), 8),
+    "kernels": several(conv(group("Cyclic", 128), "trivial", kernel_size=5), 15),
+    "norms": several(layer("layers.FieldGroupNorm", in_type=fields(group("Cyclic", 200)), affine=False), 40),
+    "modules": several({"class": "torch.nn.ReLU", "arguments": {}}, 10**5),
+    "a number in a class": layer(
+        "layers.Pointwise",
+        in_type=fields(C4),
+        function={"partial": {"function": "torch.nn.Linear"}, "args": [2**30], "keywords": {}},
+    ),
+}
+
+
 @pytest.mark.parametrize("name", HUGE)
 def test_absurd_sizes_are_refused(name, stored, tmp_path):
     _, config, tensors = stored
@@ -163,12 +181,32 @@ def test_nothing_is_imported_or_called(stored, tmp_path):
                 equiconv.load(tmp_path / "other.safetensors")
 
 
+class Seeded(Recorded):
+    def __init__(self, seed):
+        super().__init__()
+        self.seed = seed
+
+
 class Sized(Recorded):
     """A class of the user's own, which trusts its arguments."""
 
     def __init__(self, hidden, factor=1000):
         super().__init__()
         self.conv = GroupConv2d(P4().image, P4().regular, hidden)
+
+
+def test_own_classes_are_given_numbers_of_any_size(tmp_path):
+    module = Seeded(2**40)
+    equiconv.save(module, tmp_path / "own.safetensors")
+    assert equiconv.load(tmp_path / "own.safetensors", known=[Seeded]).seed == 2**40
+
+
+def test_parts_are_put_where_there_are_some(stored, tmp_path):
+    _, config, tensors = stored
+    for name in ("", "_parameters", "0._modules", "9.x", "0..x", "0.__class__"):
+        write(tmp_path / "put.safetensors", config | {"replaced": {name: {"same": "0"}}}, tensors)
+        with pytest.raises(SavingError, match="does not have"):
+            equiconv.load(tmp_path / "put.safetensors")
 
 
 def test_layers_within_own_classes_are_limited_too(tmp_path):

@@ -6,6 +6,7 @@ import sys
 import threading
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -109,7 +110,7 @@ def test_a_folder(tmp_path):
     assert card.data.library_name == "equiconv"
     assert card.data.tags == ["equivariance", "equiconv", "pytorch", "HueShift(3) * Cyclic(4)"]
     assert f"{sum(value.numel() for value in module.parameters()):,}" in card.text
-    assert "1 * (HueShift(3) * Cyclic(4)).image" in card.text
+    assert "`1 * (HueShift(3) * Cyclic(4)).image`" in card.text
     assert 'from_pretrained("net")' in card.text
 
 
@@ -122,7 +123,9 @@ def test_a_card_stays(tmp_path):
     assert "`1 * Cyclic(4).trivial`" in (tmp_path / "README.md").read_text()
     (tmp_path / "README.md").unlink()
     save_pretrained(nn.Linear(2, 2), tmp_path)
-    assert "`None`" in (tmp_path / "README.md").read_text()
+    text = (tmp_path / "README.md").read_text()
+    assert "None" not in text
+    assert "equivariant" not in text.split("---")[2]
 
 
 def test_own_classes_in_a_folder(tmp_path):
@@ -133,6 +136,49 @@ def test_own_classes_in_a_folder(tmp_path):
         from_pretrained(tmp_path)
     with pytest.raises(SavingError, match="takes a module"):
         save_pretrained("net", tmp_path)
+
+
+def test_the_card_of_the_folder_one_is_in(tmp_path, monkeypatch):
+    folder = tmp_path / "my-net"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    save_pretrained(nn.Sequential(Net(P4(), Sizes(2))), ".")
+    text = (folder / "README.md").read_text()
+    assert 'from_pretrained("my-net", known=[Net, Sizes, doubled])' in text
+    monkeypatch.chdir(tmp_path)
+    code = text.split("```python")[1].split("```")[0]
+    names = {each.__name__: each for each in OWN}
+    exec(code, names)
+    assert isinstance(names["net"][0], Net)
+
+
+def test_only_names_of_repositories_go_to_the_hub(tmp_path, monkeypatch):
+    def asked(*args):
+        raise AssertionError("the Hub was asked")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("equiconv.saving.hub._hub", asked)
+    save_pretrained(nn.Linear(2, 2), ".")
+    for wrong in (
+        Path("runs/best"),
+        "/no/such",
+        "./runs/best",
+        "../best",
+        "~/best",
+        "a/b/c",
+        "best",
+        "",
+        "a b/c",
+        "a/",
+    ):
+        with pytest.raises(SavingError, match="no folder here"):
+            from_pretrained(wrong)
+    for file in ("model.safetensors", tmp_path / "model.safetensors"):
+        with pytest.raises(SavingError, match=r"equiconv\.load reads"):
+            from_pretrained(file)
+    with pytest.raises(AssertionError, match="was asked"):
+        from_pretrained("user/name")
+    assert isinstance(from_pretrained("."), nn.Linear)
 
 
 def test_up_and_down(hub, tmp_path):

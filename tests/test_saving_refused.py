@@ -1,20 +1,20 @@
 """What no file can hold, and modules that were changed after they were made."""
 
+import copy
+from math import nan
+
 import numpy as np
 import pytest
 import torch
 from saved import Net, Plain, Sizes, assert_same, saved
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from equiconv.errors import SavingError
 from equiconv.groups import P4, P4M, Flip
 from equiconv.layers import (
-    Antialiased,
-    Branches,
     ChannelMaxPool,
-    FieldDropout,
     FieldGroupNorm,
-    FourierActivation,
     GroupConv2d,
     GroupPool,
     Pointwise,
@@ -27,18 +27,19 @@ from equiconv.saving import Recorded
 from equiconv.saving.checking import layer_numbers
 
 
+class Listing(Recorded):
+    """A class of the user's own with an attribute of any kind."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.values = copy.deepcopy(values)
+        self.kinds = {1, 2}
+
+
 def changed(change):
     net = CNN(P4(), 2, kernel_sizes=(3, 3, 3), dropout=0.1)
     change(net)
     return net
-
-
-def with_layer(net):
-    net.features[3] = nn.Identity()
-
-
-def with_statistic(net):
-    net.features[1].momentum = 0.5
 
 
 def with_function(net):
@@ -77,8 +78,22 @@ def with_parametrization(net):
     nn.utils.parametrizations.weight_norm(net.head)
 
 
-def with_dropout(net):
-    next(each for each in net.modules() if isinstance(each, nn.Dropout3d)).p = 0.7
+def with_list(net):
+    net.features.append(Listing([1, {"a": (2, None)}]))
+    net.features[-1].values[1]["a"] = (2, 3)
+
+
+def with_number_for_none(net):
+    net.features.append(Listing(None))
+    net.features[-1].values = 0.7
+
+
+def with_another_order(net):
+    net._modules["features"] = net._modules.pop("features")
+
+
+def with_part_less(net):
+    del net.head
 
 
 def with_buffer(net):
@@ -104,7 +119,7 @@ CHANGES = [value for name, value in dict(globals()).items() if name.startswith("
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_what_was_changed_later_is_refused(change, tmp_path):
     saved(changed(lambda net: None), tmp_path)
-    with pytest.raises(SavingError, match=r"was changed after it was made|has head\.weight of"):
+    with pytest.raises(SavingError, match=r"was changed after it was made|has head\.weight of|how it was made"):
         saved(changed(change), tmp_path)
 
 
@@ -113,10 +128,33 @@ def test_changes_of_the_rest_are_refused(tmp_path):
     norm.eps = 0.1
     with pytest.raises(SavingError, match="was changed after"):
         saved(norm, tmp_path)
-    layers = Branches(Pointwise(P4().regular), FieldDropout(P4().irrep(1)))
-    layers.layers[1] = Antialiased(FourierActivation(P4().regular))
-    with pytest.raises(SavingError, match=r"layers\.1.* was changed after"):
-        saved(layers, tmp_path)
+    with pytest.raises(SavingError, match=r"head is a Plain, of which"):
+        saved(changed(lambda net: setattr(net, "head", Plain())), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "other"),
+    [
+        ([1], [1, 2]),
+        (None, 0.7),
+        (0.7, None),
+        ({"a": 1}, {"a": 2}),
+        ((1, [2]), (1, [3])),
+        (1, True),
+        (nan, 1.0),
+        ([], 3),
+    ],
+)
+def test_changes_within_values_are_refused(values, other, tmp_path):
+    module = Listing(values)
+    assert repr(saved(module, tmp_path, known=[Listing]).values) == repr(values)
+    module.values = other
+    with pytest.raises(SavingError, match=r"values is"):
+        saved(module, tmp_path)
+    module.values = values
+    module.kinds.add(3)
+    with pytest.raises(SavingError, match=r"kinds is"):
+        saved(module, tmp_path)
 
 
 REFUSED = {
@@ -129,6 +167,9 @@ REFUSED = {
     "a tensor": (lambda: Net(P4(), Sizes(1), options=[torch.ones(1)]), r"options\[0\]"),
     "no weights": (lambda: nn.Linear(1, 1, device="meta"), "meta device"),
     "sparse": (lambda: setattr_(nn.Linear(2, 2), "weight", nn.Parameter(torch.eye(2).to_sparse())), "plain tensors"),
+    "averaged": (lambda: AveragedModel(nn.Linear(1, 1)), "AveragedModel around a Linear.*attribute module"),
+    "traced": (lambda: torch.fx.symbolic_trace(nn.Linear(1, 1)), "a graph that.*state_dict.*same arguments"),
+    "numbers of tensors": (lambda: Measured(2.0), "on the meta device, where tensors have no values"),
     "compiled": (lambda: torch.compile(nn.Linear(1, 1)), "OptimizedModule around a Linear.*_orig_mod"),
     "a part": (lambda: GroupConv2d(P4().image, P4().regular, 3).pipeline, "OrbitPipeline, of which"),
     "too large": (lambda: GroupConv2d(P4().trivial, P4().trivial, 33), "kernel_size = 33, more than 31"),

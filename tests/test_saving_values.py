@@ -14,11 +14,15 @@ import equiconv
 from equiconv.bases import Derivatives, Harmonics, Pixels
 from equiconv.errors import SavingError
 from equiconv.groups import O2, P4, P4M, SO2, Cyclic, Dihedral, Flip, HueShift, Representation
+from equiconv.groups.field_type import as_type
 from equiconv.groups.laws import permutation_matrices
+from equiconv.interop import CEConv2d, GroupCosetAvgPool, GroupCosetMaxPool, ceconv, sepgroupy
+from equiconv.interop.e2cnn.layers import Both, FixedMask, Gates, OnPlane, PixelDropout, squashed
 from equiconv.layers import (
     FieldBatchNorm,
     FieldDropout,
     GroupConv2d,
+    NormActivation,
     Pointwise,
 )
 
@@ -142,10 +146,46 @@ def test_stock_modules_and_containers(tmp_path):
     assert loaded[1].momentum is None
 
 
+def test_layers_of_other_libraries(tmp_path):
+    net = nn.Sequential(
+        CEConv2d(1, 3, 3, 4, 3),
+        ceconv.GroupMaxPool2d(2),
+        CEConv2d(3, 3, 4, 2, 1),
+        sepgroupy.GroupMaxPool2d(2, ceil_mode=True),
+        nn.ModuleList([GroupCosetMaxPool(), GroupCosetAvgPool()]),
+    )
+    loaded = saved(net, tmp_path)
+    assert_same(net, loaded)
+    x = torch.randn(1, 3, 14, 14)
+    for pool, other in zip(net[-1], loaded[-1], strict=True):
+        assert torch.equal(pool(net[:-1](x)), other(loaded[:-1](x)))
+
+
+def test_small_layers_of_e2cnn(tmp_path):
+    kind = 2 * P4().irrep(1)
+    gates = Gates(
+        as_type(P4().trivial + P4().irrep(1)),
+        as_type(P4().irrep(1)),
+        np.array([1, 2]),
+        gate=np.zeros(2, int),
+        owner=np.zeros(2, int),
+        biases=1,
+    )
+    layers = [OnPlane(kind, nn.AvgPool2d(2)), FixedMask(kind, np.eye(5)), PixelDropout(kind, 0.2), gates]
+    layers += [Both(nn.Identity(), nn.Identity(), NormActivation(kind, squashed))]
+    for layer in layers:
+        loaded = saved(layer, tmp_path)
+        assert_same(layer, loaded)
+        assert all(torch.equal(loaded.get_buffer(name), value) for name, value in layer.named_buffers())
+
+
 def test_own_classes(tmp_path):
     options = {"a": [1, (2.5, None)], "b": {"c": -math.inf}}
     net = Net(Quarter(P4().table, 2), Sizes(2, (1, 2)), nn.ReLU(), nn.Linear(2, 2), options=options)
     options["a"].append(3)  # changed behind its back
+    with pytest.raises(SavingError, match="options is"):
+        saved(net, tmp_path)
+    options["a"].pop()
     loaded = saved(net, tmp_path, known=OWN)
     assert_same(net, loaded, torch.randn(2, 3, 5, 5))
     assert loaded.options == {"a": [1, (2.5, None)], "b": {"c": -math.inf}}

@@ -202,6 +202,15 @@ def test_digits_compute_the_same(name):
         assert_equivariant(ours, size=(28, 28))
 
 
+def test_any_prefix_of_all_names_is_taken_off():
+    state = drawn(turndigits(*DIGITS["gc-P4CNN-small"][0])).state_dict()
+    plain = from_sepgroupy(state).state_dict()
+    other = from_sepgroupy({"net": {f"student.net.{name}": value for name, value in state.items()}}).state_dict()
+    assert all(torch.equal(value, other[name]) for name, value in plain.items())
+    with pytest.raises(EquiconvError, match="not the names"):
+        from_sepgroupy({f"{name[0]}.net.{name}": value for name, value in state.items()})
+
+
 @pytest.mark.parametrize("name", RESIDUAL)
 def test_residual_networks_compute_the_same(name):
     (widths, *others), count = RESIDUAL[name]

@@ -15,6 +15,8 @@ from equiconv.groups.values import enclosed
 
 def restriction(rep: Representation, subgroup: Group | Iterable[int]) -> Representation:
     """Return a representation without the elements outside a subgroup, as ``Representation.restrict``."""
+    if isinstance(subgroup, Group) and subgroup == rep.group and repr(subgroup) == repr(rep.group):
+        return rep
     which = as_subgroup(subgroup)
     source, rho = restricted(rep.group, which, rep.rho)
     name = f"{enclosed(rep)}.restrict({source!r})"

@@ -1,15 +1,16 @@
 """Pooling of 5-D maps that does not know their type: what CEConv and SepGroupPy have in common."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from equiconv.errors import ShapeError
 from equiconv.groups import Group
 from equiconv.layers.layer import check_flags
 from equiconv.layers.window import Size, Window, pair
+from equiconv.recorded import Recorded
 
 
-class WindowMaxPool(nn.Module):
+class WindowMaxPool(Recorded):
     """Take maxima over windows of the plane, of every channel and every entry of the group alone.
 
     Args:
@@ -51,7 +52,7 @@ class WindowMaxPool(nn.Module):
         return f"{self.window!r}, ceil_mode={self.ceil_mode}, exact={self.window.exact}"
 
 
-class GroupCosetMaxPool(nn.Module):
+class GroupCosetMaxPool(Recorded):
     """Take the maximum over the group axis.
 
     Equivariance:

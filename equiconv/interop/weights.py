@@ -1,6 +1,8 @@
 """Weights by the names and shapes of CEConv and SepGroupPy, put into layers of equiconv."""
 
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from equiconv.layers import ColorSpace, GroupConv2d
 
 NESTED = ("state_dict", "model_state_dict")
 WRAPPERS = ("module.", "model.", "_orig_mod.")
+AVERAGED = "n_averaged"  # which stands beside the names of torch's averaged models
 SHOWN = 8  # faults in a message
 CLOSE = 4e-3  # of a stored color matrix, which may have been rounded to bfloat16
 
@@ -27,16 +30,43 @@ def unwrapped(state_dict: Mapping[str, object]) -> dict[str, Tensor]:
     """
     if not isinstance(state_dict, Mapping):
         raise EquiconvError(f"expected a state dict, names and tensors; got {type(state_dict).__name__}")
-    state = state_dict
-    for name in NESTED:
-        inner = state.get(name)
-        state = inner if isinstance(inner, Mapping) else state
+    state = _nested(state_dict)
     others = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
     if others or not state:
         raise EquiconvError(f"expected a state dict, names and tensors; not tensors are: {_listed(others) or 'all'}")
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    if all(name == AVERAGED or name.startswith("module.") for name in tensors):
+        tensors.pop(AVERAGED, None)
     prefix = _wrappers(list(tensors))
     return {name.removeprefix(prefix): value for name, value in tensors.items()}
+
+
+def _nested(state: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the state dict in a checkpoint: by a usual name, or the only mapping in it that holds tensors alone."""
+    for name in NESTED:
+        if isinstance(inner := state.get(name), Mapping):
+            return _nested(inner)
+    found = {name: value for name, value in state.items() if isinstance(value, Mapping) and _is_state(value)}
+    if len(found) > 1:
+        raise EquiconvError(f"the checkpoint holds several state dicts: {_listed(sorted(found))}; pass one of them")
+    return next(iter(found.values()), state)
+
+
+def _is_state(mapping: Mapping[Any, object]) -> bool:
+    return len(mapping) > 0 and all(isinstance(k, str) and isinstance(value, Tensor) for k, value in mapping.items())
+
+
+def shared_prefix(names: Iterable[str]) -> str:
+    """Return the modules that all names begin with, such as ``net.``."""
+    columns = zip(*(name.split(".")[:-1] for name in names), strict=False)
+    return "".join(f"{column[0]}." for column in takewhile(lambda column: len(set(column)) == 1, columns))
+
+
+def without_prefix(state: Mapping[str, Tensor], own: str = "") -> dict[str, Tensor]:
+    """Return a state dict without what all names begin with, but for what those of the module begin with, ``own``."""
+    prefix = shared_prefix(state)
+    wrapper = prefix.removesuffix(own) if f".{prefix}".endswith(f".{own}") else ""
+    return {name.removeprefix(wrapper): value for name, value in state.items()}
 
 
 def _wrappers(names: list[str]) -> str:
@@ -91,6 +121,11 @@ class Weights:
     def finish(self) -> None:
         """Copy what was planned, or raise EquiconvError and name the keys that do not fit."""
         unused = [f"{name} has no place" for name in self.state if name not in self.seen]
+        if any(target.is_meta for target, _ in self.plans):
+            raise EquiconvError(
+                "the network is on the meta device, where it has no weights to fill: give it memory by "
+                'net.to_empty(device="cpu") and then the weights'
+            )
         if faults := [*self.faults, *unused]:
             raise EquiconvError(f"the state dict does not fit: {_listed(faults)}")
         with torch.no_grad():
@@ -130,6 +165,7 @@ def fill(parts: Parts, state: Mapping[str, Tensor]) -> None:
 def fill_named(module: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """Put a state dict into a module whose layers have the names that they have there, and return the module."""
     prefix = _wrappers(list(module.state_dict()))
+    state = without_prefix(state, shared_prefix(name.removeprefix(prefix) for name in module.state_dict()))
     modules = module.named_modules(remove_duplicate=False)
     fill(((f"{name}.".removeprefix(prefix).rstrip("."), each) for name, each in modules), state)
     return module

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from enum import EnumType
 from functools import partial
 from inspect import Parameter, signature
 from typing import Any
@@ -18,15 +19,13 @@ from equiconv.recorded import Recorded
 from equiconv.saving.encoding import NAMED
 from equiconv.saving.limits import (
     DEPTH,
-    LARGEST,
-    Matrices,
-    check_arguments,
+    Budget,
     check_numbers,
     check_order,
     named_dim,
     refuse,
 )
-from equiconv.saving.names import CONTAINERS, Names, functions
+from equiconv.saving.names import CONTAINERS, Names
 
 KINDS = {"b": np.bool_, "i": np.int64, "f": np.float64}
 
@@ -36,15 +35,16 @@ class Decoder:
 
     Args:
         names: of classes and functions.
-        representations: JSON of those that are written by their matrices.
+        representations: JSON of those that are written by their matrices, each made when it is asked for.
+        budget: of all that is made.
     """
 
-    def __init__(self, names: Names, representations: list[Any]) -> None:
-        self.names, self.written = names, representations
+    def __init__(self, names: Names, representations: list[Any], budget: Budget) -> None:
+        self.names, self.written, self.budget = names, representations, budget
         self.representations: list[Representation] = []
         self.groups: dict[str, Group] = {}
         self.named: dict[tuple[int, str], Representation] = {}
-        self.matrices, self.depth = Matrices(), 0
+        self.depth = 0
 
     def module(self, data: Any) -> nn.Module:
         """Return the module that JSON describes.
@@ -52,25 +52,28 @@ class Decoder:
         Raises:
             EquiconvError: if it describes none, whatever is wrong with it.
         """
+        made = self.part(data)
+        if not isinstance(made, nn.Module):
+            raise SavingError(f"the file does not describe a module, but {made!r}")
+        return made
+
+    def part(self, data: Any) -> nn.Module | None:
+        """Return the module that JSON describes, or None."""
         try:
-            for entry in self.written:
-                self.representations.append(self._of_matrices(entry))
             made = self.decode(data)
         except EquiconvError:
             raise
         except Exception as error:  # what a broken file says can fail anywhere
-            raise SavingError(f"no module is made of its description: {type(error).__name__}: {error}") from error
-        if not isinstance(made, nn.Module):
+            hint = "; constructors are called on the meta device, where tensors have no values" * ("meta" in str(error))
+            message = f"no module is made of its description: {type(error).__name__}: {error}{hint}"
+            raise SavingError(message) from error
+        if not isinstance(made, (nn.Module, type(None))):
             raise SavingError(f"the file does not describe a module, but {made!r}")
         return made
 
     def decode(self, data: Any) -> Any:
         """Return the value that JSON describes."""
-        if data is None or isinstance(data, (bool, str, float)):
-            return data
-        if isinstance(data, int):
-            if abs(data) > LARGEST:
-                refuse(f"the number {data}" if abs(data) < 10**99 else "a number of more than 99 digits")
+        if data is None or isinstance(data, (bool, int, str, float)):
             return data
         self.depth += 1
         if self.depth > DEPTH:
@@ -101,9 +104,10 @@ class Decoder:
         if not callable(made) or isinstance(made, nn.Module):
             raise SavingError(f"the file gives arguments to {made!r}, which is no function")
         values = self._arguments(keywords)
-        if made in functions().values():
-            check_numbers(values)
-        return partial(made, *self.decode(_list(args)), **values)
+        places = self.decode(_list(args))
+        if self.names.is_fixed(made):
+            check_numbers(values | {"args": places})
+        return partial(made, *places, **values)
 
     def _arguments(self, data: Any) -> dict[str, Any]:
         return {name: self.decode(value) for name, value in data.items()}
@@ -116,10 +120,11 @@ class Decoder:
             return self._group(kind, name, _list(arguments))
         values = self._arguments(arguments)
         if not issubclass(kind, Recorded):  # those are looked at when they are made
-            check_arguments(kind, values)
+            self.budget.take(kind, values)
         return _called(kind, values)
 
     def _container(self, kind: type, modules: list[Any]) -> nn.Module:
+        self.budget.take(kind, {})
         made = kind()
         for name, child in modules:
             if name in made._modules:
@@ -138,14 +143,16 @@ class Decoder:
 
     def _representation(self, which: Any, group: Any = None) -> Representation:
         if group is None:
-            if not isinstance(which, int) or not 0 <= which < len(self.representations):
+            if not isinstance(which, int) or not 0 <= which < len(self.written):
                 raise SavingError(f"the file uses a representation that it does not hold: number {which!r}")
+            while len(self.representations) <= which:
+                self.representations.append(self._of_matrices(self.written[len(self.representations)]))
             return self.representations[which]
         made, irrep = self.decode(group), re.fullmatch(r"irrep\((\d{1,9})\)", which)
         if not isinstance(made, Group) or (which not in NAMED and irrep is None):
             raise SavingError(f"the file uses a representation that is not known: {which!r} of {made!r}")
         if (id(made), which) not in self.named:
-            self.matrices.take(made, named_dim(made, which))
+            self.budget.take_matrices(made, named_dim(made, which))
             self.named[id(made), which] = made.irrep(int(irrep[1])) if irrep else getattr(made, which)
         return self.named[id(made), which]
 
@@ -160,7 +167,7 @@ class Decoder:
             raise SavingError("the file describes a sum of what are no representations of one group")
         dim = sum(each.dim for each in summands)
         if values is None:
-            self.matrices.take(group, dim)
+            self.budget.take_matrices(group, dim)
             rho = direct_sum([each.rho for each in summands])
         else:
             rho = self._rho(group, np.array(values))
@@ -172,7 +179,7 @@ class Decoder:
         """Return matrices ``(order, d, d)``, also of permutations ``(order, d)``."""
         if values.ndim not in (2, 3) or values.dtype.kind not in "if" or len(values) != group.order:
             raise SavingError(f"the file describes a representation by an array of shape {values.shape}")
-        self.matrices.take(group, values.shape[1])
+        self.budget.take_matrices(group, values.shape[1])
         if values.ndim == 3:
             return values.astype(np.float64)
         if values.dtype.kind != "i" or values.min(initial=0) < 0 or values.max(initial=0) >= values.shape[1]:
@@ -188,7 +195,10 @@ def _list(value: Any) -> list[Any]:
 
 def _called(kind: Callable[..., Any], values: dict[str, Any]) -> Any:
     """Call a class with arguments by their names, those before ``*args`` by their places."""
-    parameters = signature(kind).parameters
+    if isinstance(kind, EnumType):
+        return kind(*values.values())
+    is_module = isinstance(kind, type) and issubclass(kind, nn.Module)  # which may have a __new__ that takes anything
+    parameters = signature(kind.__init__ if is_module else kind).parameters
     starred = any(each.kind is Parameter.VAR_POSITIONAL for each in parameters.values())
     args: list[Any] = []
     keywords: dict[str, Any] = {}
@@ -198,7 +208,7 @@ def _called(kind: Callable[..., Any], values: dict[str, Any]) -> Any:
             args.extend(value)
         elif how is Parameter.VAR_KEYWORD:
             keywords |= value
-        elif starred and how is not Parameter.KEYWORD_ONLY:
+        elif how is Parameter.POSITIONAL_ONLY or (starred and how is not Parameter.KEYWORD_ONLY):
             args.append(value)
         else:
             keywords[name] = value

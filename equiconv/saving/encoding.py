@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import fields, is_dataclass
+from enum import Enum
 from functools import partial
 from inspect import Parameter, signature
 from math import isfinite
@@ -16,11 +17,18 @@ from equiconv.errors import SavingError
 from equiconv.groups import FieldType, Group, Representation
 from equiconv.groups.irreps import direct_sum
 from equiconv.groups.values import integer
-from equiconv.recorded import Recorded, Unnamed
+from equiconv.recorded import Recorded, Unnamed, arguments_of
 from equiconv.saving.names import CONTAINERS, Names
 
 NAMED = ("trivial", "regular", "image", "vector")
-PLACED = ("device", "dtype")  # arguments of torch's modules that the weights themselves tell
+PLACED = ("device", "dtype", "process_group")  # arguments of torch's modules that are of the process, or of the weights
+WRAPPERS = {
+    "OptimizedModule": "_orig_mod",  # what torch.compile makes
+    "DistributedDataParallel": "module",
+    "DataParallel": "module",
+    "FullyShardedDataParallel": "module",
+    "AveragedModel": "module",
+}
 
 
 class Encoder:
@@ -48,6 +56,8 @@ class Encoder:
         Raises:
             SavingError: if no file can hold it.
         """
+        if isinstance(value, Enum):
+            return {"class": self._class(value, where), "arguments": {"value": self.encode(value.value, where)}}
         if value is None or isinstance(value, (bool, np.bool_, str)):
             return bool(value) if isinstance(value, np.bool_) else value
         if (number := integer(value)) is not None and not isinstance(value, np.ndarray):
@@ -56,7 +66,7 @@ class Encoder:
             return float(value) if isfinite(value) else {"float": str(float(value))}
         if type(value) is list:
             return self._each(value, where)
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) and not hasattr(value, "_fields"):
             return {"tuple": self._each(value, where)}
         if type(value) is dict:
             return {"dict": [self._each(pair, where) for pair in value.items()]}
@@ -76,12 +86,15 @@ class Encoder:
             return {"class": self._class(value, where), "arguments": self._each(value.arguments, where)}
         if isinstance(value, (FieldType, SpatialBasis)) or (is_dataclass(value) and not isinstance(value, type)):
             return {"class": self._class(value, where), "arguments": self._attributes(value, where)}
+        if isinstance(value, tuple):  # with names
+            return {"class": self._class(value, where), "arguments": self._named(value._asdict(), where)}  # type: ignore[attr-defined]
         if isinstance(value, partial):
             parts = self._each(value.args, where), self._named(value.keywords, where)
             return {"partial": self.encode(value.func, where), "args": parts[0], "keywords": parts[1]}
         if callable(value) and hasattr(value, "__name__"):
             return {"function": self._function(value, where)}
-        raise SavingError(f"{where} is {value!r}, a {type(value).__name__}, which no file can hold{_hint(value)}")
+        kind = value.kind if isinstance(value, Unnamed) else type(value).__name__
+        raise SavingError(f"{where} is {value!r}, a {kind}, which no file can hold{_hint(value)}")
 
     def _named(self, values: dict[str, Any], where: str) -> dict[str, Any]:
         return {name: self.encode(value, f"{where}.{name}") for name, value in values.items()}
@@ -96,17 +109,9 @@ class Encoder:
             }
         if name is not None and not isinstance(module, Recorded):
             return {"class": name, "arguments": self._attributes(module, where)}
-        if isinstance(inner := getattr(module, "_orig_mod", getattr(module, "module", None)), nn.Module):
-            raise SavingError(
-                f"{where} is a {type(module).__name__} around a {type(inner).__name__}; save the module within: after "
-                "torch.compile that is _orig_mod, after distributed training module"
-            )
         if not isinstance(module, Recorded) or (name is None and type(module).__module__.startswith("equiconv.")):
-            raise SavingError(
-                f"{where} is a {type(module).__name__}, of which a file cannot tell how it was made; let a class of "
-                "your own subclass equiconv.saving.Recorded in place of nn.Module, and give it to load: known=[...]"
-            )
-        return {"class": self._class(module, where), "arguments": self._named(module.arguments, where)}
+            raise SavingError(f"{where} is a {type(module).__name__}{_reason(module)}")
+        return {"class": self._class(module, where), "arguments": self._named(arguments_of(module), where)}
 
     def _class(self, value: object, where: str) -> str:
         """Return the name of the class of an object; one that is not on the list is the caller's."""
@@ -167,11 +172,30 @@ def _join(where: str, name: str) -> str:
     return f"{where}.{name}"
 
 
+def _reason(module: nn.Module) -> str:
+    """Return why a file cannot tell how a module was made, and what to do."""
+    bases = {each.__name__ for each in type(module).__mro__ if each.__module__.split(".")[0] == "torch"}
+    if found := [WRAPPERS[each] for each in WRAPPERS if each in bases]:
+        inner = type(getattr(module, found[0])).__name__
+        return f" around a {inner}; save the module within, which is its attribute {found[0]}"
+    if "GraphModule" in bases:
+        return (
+            ", a graph that equiconv.convert, from_e2cnn, equiconv.export or a tracer made, and not a class with "
+            "arguments: save its state_dict by torch.save, make the module again with the same arguments, and load it"
+        )
+    if type(module).__module__.startswith("equiconv."):
+        return ", of which a file cannot tell how it was made; save the layer or network that it is a part of"
+    return (
+        ", of which a file cannot tell how it was made; let a class of your own subclass equiconv.saving.Recorded in "
+        "place of nn.Module, and give it to load: known=[...]"
+    )
+
+
 def _hint(value: object) -> str:
     """Return what to do about a value that no file can hold."""
-    if isinstance(value, Unnamed) and "<" in value.text and "function" not in value.text:
+    if isinstance(value, Unnamed) and value.iterates:
         return "; give a list"
-    if isinstance(value, Unnamed) or callable(value):
+    if value.is_function if isinstance(value, Unnamed) else callable(value):
         return "; define a function with a name, at the top of a module, and give it to load: known=[...]"
     return ""
 

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterable
+from errno import ENOENT
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from equiconv.version import __version__
 __all__ = ["load", "save"]
 
 FORMAT = 1
+OWN = "own."  # begins the names of classes and functions of the caller
 KEY = "equiconv"  # of the description among the metadata
 LONGEST = 2**26  # letters of a description
 
@@ -27,9 +29,10 @@ def save(module: nn.Module, path: str | Path) -> None:
     metadata, the arguments that rebuild the module. Nothing in it is code. Layers and models of equiconv are saved,
     containers of them, and the usual modules of ``torch.nn``; a class of your own if it subclasses ``Recorded``.
 
-    A module that was changed after it was made is refused, since its arguments would make another one. Kept are the
-    weights in their precision, which of them are shared or frozen, which parts are in training and in evaluation, and
-    ``execution``. The file appears once it is complete: a program that is stopped leaves none, or the one before.
+    Parts that were replaced or added after the module was made are kept, and so is one part in several places. Any
+    other change is refused, since the arguments would make another module. Kept are the weights in their precision,
+    which of them are shared or frozen, which parts are in training and in evaluation, and ``execution``. The file
+    appears once it is complete: a program that is stopped leaves none, or the one before.
 
     Args:
         module: the module.
@@ -74,19 +77,27 @@ def load(
         The module, bit for bit, with the same parts in training or evaluation.
 
     Raises:
-        SavingError: if it is no such file, or one of a newer version; or a class of your own is not given.
+        SavingError: if it is no such file, or one of a newer version; or a class of your own is not given; or there
+            is no such device.
         EquiconvError: if the file asks for what no module of equiconv is.
         OSError: if the file cannot be read.
     """
     from equiconv.saving.names import Names
     from equiconv.saving.rebuilding import rebuild
 
-    config, tensors = read(Path(path), torch.device(device))
-    names = Names(known)
+    names, place = Names(known), _device(device)
+    config, tensors = read(Path(path), place)
     try:
-        return rebuild(config, tensors, names, torch.device(device))
+        return rebuild(config, tensors, names, place)
     except EquiconvError as error:
         raise type(error)(f"{path}: {error}") from error
+
+
+def _device(device: object) -> torch.device:
+    try:
+        return torch.device(device)  # type: ignore[call-overload]
+    except (RuntimeError, TypeError) as error:
+        raise SavingError(f"device={device!r} is none: {error}") from None
 
 
 def described(module: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -98,20 +109,23 @@ def described(module: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def write(config: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> None:
-    """Write a file as a whole: beside its place first, then onto it."""
+    """Write a file as a whole: beside its place first, then onto it; a link leads to its place."""
     from safetensors.torch import save_file
 
+    place = path.resolve()
+    if not place.parent.is_dir():
+        raise FileNotFoundError(ENOENT, "there is no such folder", str(place.parent))
     separate = {name: value.cpu().contiguous().clone() for name, value in tensors.items()}
     text = json.dumps(config, allow_nan=False)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    beside = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
     try:
         beside.touch()
-        mode = beside.stat().st_mode  # that of any new file; safetensors makes one that nobody else may read
+        mode = (place if place.exists() else beside).stat().st_mode  # safetensors lets nobody else read its files
         save_file(separate, beside, metadata={"format": "pt", KEY: text})
         beside.chmod(mode)
         with beside.open("rb") as file:
             os.fsync(file.fileno())
-        beside.replace(path)
+        beside.replace(place)
     finally:
         beside.unlink(missing_ok=True)
 

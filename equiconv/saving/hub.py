@@ -1,6 +1,7 @@
 """Modules in folders of the Hugging Face Hub, and on the Hub."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,10 +12,11 @@ from torch import nn
 
 from equiconv.errors import SavingError
 from equiconv.groups import FieldType
-from equiconv.saving.file import described, load, write
+from equiconv.saving.file import OWN, described, load, write
 
 __all__ = ["from_pretrained", "push_to_hub", "save_pretrained"]
 
+REPOSITORY = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 TEXT = """---
 library_name: equiconv
@@ -23,20 +25,17 @@ tags: {tags}
 
 # {name}
 
-A `{name}` of equiconv: a network that is equivariant by construction.
+{what}
 
 | | |
 |---|---|
-| group | `{group}` |
-| input | `{in_type}` |
-| output | `{out_type}` |
-| parameters | {parameters:,} |
+{types}| parameters | {parameters:,} |
 | equiconv | {version} |
 
 ```python
 from equiconv.saving import from_pretrained
 
-net = from_pretrained("{place}")
+net = from_pretrained({place}{known})
 ```
 """
 
@@ -72,7 +71,8 @@ def save_pretrained(module: nn.Module, folder: str | Path, *, name: str | None =
     write(config, tensors, place / WEIGHTS)
     (place / CONFIG).write_text(json.dumps(config, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if not (place / CARD).exists():
-        (place / CARD).write_text(card(module, config["version"], name or place.name), encoding="utf-8")
+        text = card(module, config, name or place.resolve().name)
+        (place / CARD).write_text(text, encoding="utf-8")
 
 
 def from_pretrained(
@@ -89,7 +89,7 @@ def from_pretrained(
     As with ``load``, nothing that comes from there is executed.
 
     Args:
-        name: a folder, or a repository, ``"user/name"``.
+        name: a folder, as a path or its text; or a repository, ``"user/name"``, if there is no such folder.
         revision: branch, tag or commit of the repository.
         token: for a private repository; None takes the one of ``hf auth login``.
         cache_dir: where files from the Hub are kept; None takes the usual place.
@@ -100,13 +100,20 @@ def from_pretrained(
         The module, in the mode in which it was saved.
 
     Raises:
-        SavingError: as of ``load``; or if huggingface_hub is needed, and not installed.
-        OSError: if there is no such folder or repository, or the Hub cannot be reached.
+        SavingError: as of ``load``; if it is neither a folder nor the name of a repository; or if huggingface_hub is
+            needed, and not installed.
+        OSError: if there is no such repository, or the Hub cannot be reached.
     """
-    path = Path(name) / WEIGHTS
-    if not Path(name).is_dir():
-        api = _hub(token)
-        path = Path(api.hf_hub_download(str(name), WEIGHTS, revision=revision, cache_dir=cache_dir))
+    if name != "" and Path(name).is_dir():
+        return load(Path(name) / WEIGHTS, device=device, known=known)
+    if Path(name).is_file():
+        raise SavingError(f"{name} is a file, which equiconv.load reads; from_pretrained reads folders")
+    if not isinstance(name, str) or not REPOSITORY.fullmatch(name):
+        raise SavingError(
+            f"{str(name)!r} is no folder here, and not looked for on the Hub: repositories are given as a text, "
+            '"user/name"'
+        )
+    path = _hub(token).hf_hub_download(name, WEIGHTS, revision=revision, cache_dir=cache_dir)
     return load(path, device=device, known=known)
 
 
@@ -149,27 +156,41 @@ def push_to_hub(
     return str(commit.commit_url)
 
 
-def card(module: nn.Module, version: str, name: str) -> str:
+def card(module: nn.Module, config: dict[str, Any], name: str) -> str:
     """Return a model card.
 
     Args:
         module: what it is about.
-        version: of equiconv.
+        config: its description.
         name: of the repository.
     """
     types = _types(module) or next(filter(None, map(_types, module.modules())), None)
-    in_type, out_type = types or (None, None)
-    group = None if in_type is None else in_type.group
+    kind, groups, rows = type(module).__name__, [], ""
+    if types is not None:
+        groups = [repr(types[0].group)]
+        rows = f"| group | `{groups[0]}` |\n| input | `{types[0]}` |\n| output | `{types[1]}` |\n"
+    known = ", ".join(sorted(_own(config)))
     return TEXT.format(
-        tags=json.dumps(["equivariance", "equiconv", "pytorch", *([] if group is None else [repr(group)])]),
-        name=type(module).__name__,
-        group=group,
-        in_type=in_type,
-        out_type=out_type,
+        tags=json.dumps(["equivariance", "equiconv", "pytorch", *groups]),
+        name=kind,
+        what=f"A `{kind}`, " + ("a network that is equivariant by construction." if groups else "saved by equiconv."),
+        types=rows,
         parameters=sum(parameter.numel() for parameter in module.parameters()),
-        version=version,
-        place=name,
+        version=config["version"],
+        place=json.dumps(name),
+        known=f", known=[{known}]" if known else "",
     )
+
+
+def _own(data: Any) -> set[str]:
+    """Return the names of the classes and functions of the caller in a description."""
+    if isinstance(data, list):
+        return set().union(*map(_own, data))
+    if not isinstance(data, dict):
+        return set()
+    names = [data.get(key) for key in ("class", "function")]
+    own = {name.removeprefix(OWN) for name in names if isinstance(name, str) and name.startswith(OWN)}
+    return own.union(*map(_own, data.values()))
 
 
 def _types(module: nn.Module) -> tuple[FieldType, FieldType] | None:

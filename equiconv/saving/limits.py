@@ -1,11 +1,13 @@
 """What a file may ask for, before anything of that size is made."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any
+
+from torch import nn
 
 from equiconv.bases import Harmonics, SpatialBasis
 from equiconv.errors import SavingError
@@ -17,13 +19,15 @@ from equiconv.layers.convolution import Convolution
 from equiconv.recorded import watch
 
 DEPTH = 64  # of values in values
-LARGEST = 2**24  # of all whole numbers
+LARGEST = 2**24  # of the whole numbers that classes of equiconv and torch are given
 ORDER = 1024  # of a group, or of the tables of a continuous one
 MATRICES = 2**23  # numbers in the matrices of a representation
 ALL_MATRICES = 2**25  # of all representations together
 COMPLETE = 13  # rows of a kernel
 QUOTIENT = 6  # the dimension of a unit of quotient fields, for each element of the group, about
-WORK = 2**27  # numbers in the tables of a kernel
+WORK = 2**27  # numbers in the tables of a layer
+ALL_WORK = 2**29  # of all layers together
+MODULES = 2**14
 NAMED = {
     "kernel_size": 31,
     "kernel_sizes": 31,
@@ -54,29 +58,16 @@ def check_order(kind: type, arguments: list[Any]) -> None:
         refuse(f"a group of {order} elements, more than {ORDER}")
 
 
-def check_arguments(kind: type, arguments: Mapping[str, Any]) -> None:
-    """Raise SavingError if a module or a basis of equiconv would have tables that are too large.
-
-    It is asked of all modules within a module too, so that the classes of the caller need no limits.
-    """
-    if not kind.__module__.startswith("equiconv."):
-        return
-    if kind is not SpatialPool:  # its windows have no tables
-        check_numbers(arguments)
-    found = list(_leaves("", arguments))
-    side = max((value for name, value in found if name == "kernel_size" and isinstance(value, int)), default=1)
-    if side > COMPLETE and any(_is_complete(value) for _, value in found):
-        refuse(f"a complete basis of harmonics for kernels of {side} rows, more than {COMPLETE}")
-    dims = [(value.group.order, value.dim) for _, value in found if isinstance(value, Representation)]
-    if (work := max((order * dim**2 for order, dim in dims), default=1) * side**2) > WORK:
-        refuse(f"kernels with tables of {work} numbers, more than {WORK}")
-    units = QUOTIENT if any(value == "quotient" for _, value in found if isinstance(value, str)) else 1
-    for group in (value for _, value in found if isinstance(value, Group) and not dims):
-        Matrices().take(group, units * regular_dim(group))
+def check_whole(found: Iterable[tuple[str, Any]]) -> None:
+    """Raise SavingError if one of the values is a whole number that is too large."""
+    for _, value in found:
+        if isinstance(value, int) and abs(value) > LARGEST:
+            refuse(f"the number {value}" if abs(value) < 10**99 else "a number of more than 99 digits")
 
 
 def check_numbers(arguments: Mapping[str, Any]) -> None:
     """Raise SavingError if an argument is larger than its name allows."""
+    check_whole(_leaves("", arguments))
     for name, value in arguments.items():
         parts = value if isinstance(value, (list, tuple)) else [value]
         largest = max((each for each in parts if isinstance(each, (int, float))), default=0)
@@ -123,34 +114,82 @@ def named_dim(group: Group, name: str) -> int:
     return math.isqrt(group.order) + 1 if name.startswith("irrep") else 3  # all irreps have order^2 numbers
 
 
-class Matrices:
-    """Count the numbers in the matrices of representations that a file asks for."""
+def sampled_order(group: Group, samples: Any) -> int:
+    """Return how many elements a layer samples that is given as many rotations."""
+    if group.max_frequency is None:
+        return group.order
+    if isinstance(group, (SO2, O2)):
+        count = samples if isinstance(samples, int) else 4 * (group.max_frequency + 1)
+        return max(count, 1) * (group.order // group.steps)
+    return math.prod(sampled_order(factor, samples) for factor in group.factors)
 
-    def __init__(self) -> None:
-        self.numbers = 0
 
-    def take(self, group: Group, dim: int) -> None:
+class Budget:
+    """Count what a file asks for, all of it together.
+
+    Args:
+        parameters: how many tensors the file holds.
+    """
+
+    def __init__(self, parameters: int) -> None:
+        self.parameters = parameters
+        self.numbers = self.work = self.modules = self.convolutions = 0
+
+    def take_matrices(self, group: Group, dim: int) -> None:
         """Count matrices of this dimension, or raise SavingError if they are too many."""
         count = group.order * dim**2
         self.numbers += count
         if count > MATRICES or self.numbers > ALL_MATRICES:
             refuse(f"representations of {self.numbers} numbers")
 
+    def take(self, kind: type, arguments: Mapping[str, Any]) -> None:
+        """Count an object that is to be made, or raise SavingError if it would have tables that are too large.
+
+        It is asked of all recorded modules within a module too, so that the classes of the caller need no limits.
+        """
+        self.modules += issubclass(kind, nn.Module)
+        if self.modules > MODULES:
+            refuse(f"more than {MODULES} modules")
+        self.convolutions += issubclass(kind, Convolution)
+        if self.convolutions > 2 * self.parameters + 16:
+            raise SavingError(
+                f"the file describes a module of more parameters than the {self.parameters} tensors it holds"
+            )
+        if kind.__module__.split(".")[0] in ("equiconv", "torch"):
+            self._take_sizes(kind, arguments)
+
+    def _take_sizes(self, kind: type, arguments: Mapping[str, Any]) -> None:
+        found = list(_leaves("", arguments))
+        check_whole(found)
+        if kind.__module__.startswith("torch."):
+            return
+        if kind is not SpatialPool:  # its windows have no tables
+            check_numbers(arguments)
+        side = max((value for name, value in found if name == "kernel_size" and isinstance(value, int)), default=1)
+        if side > COMPLETE and any(_is_complete(value) for _, value in found):
+            refuse(f"a complete basis of harmonics for kernels of {side} rows, more than {COMPLETE}")
+        dims = [(value.group.order, value.dim) for _, value in found if isinstance(value, Representation)]
+        if issubclass(kind, nn.Module):
+            self._take_work(max((order * dim**2 for order, dim in dims), default=1) * side**2)
+        groups = [value for _, value in found if isinstance(value, Group)]
+        if "samples" in arguments and groups:
+            self._take_work(sampled_order(groups[0], arguments["samples"]) ** 3)
+        units = QUOTIENT if any(value == "quotient" for _, value in found if isinstance(value, str)) else 1
+        for group in groups if not dims else ():
+            self.take_matrices(group, units * regular_dim(group))
+
+    def _take_work(self, numbers: int) -> None:
+        self.work += numbers
+        if numbers > WORK or self.work > ALL_WORK:
+            refuse(f"layers with tables of {self.work} numbers, more than {WORK} in one or {ALL_WORK} in all")
+
 
 @contextmanager
-def limited(parameters: int) -> Iterator[None]:
+def limited(parameters: int) -> Iterator[Budget]:
     """Refuse to make large tables, or many more convolutions than a file has parameters for: a context."""
-    made = 0
-
-    def see(kind: type, arguments: Mapping[str, Any]) -> None:
-        nonlocal made
-        made += issubclass(kind, Convolution)
-        if made > 2 * parameters + 16:
-            raise SavingError(f"the file describes a module of more parameters than the {parameters} tensors it holds")
-        check_arguments(kind, arguments)
-
-    token = watch.set(see)
+    budget = Budget(parameters)
+    token = watch.set(budget.take)
     try:
-        yield
+        yield budget
     finally:
         watch.reset(token)

@@ -14,8 +14,7 @@ from equiconv.groups.product import DirectProduct
 from equiconv.groups.subgroup import Subgroup
 from equiconv.models.blocks import StrongestPool
 from equiconv.models.residual import Halving
-
-OWN = "own."
+from equiconv.saving.file import OWN
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -40,6 +39,10 @@ softshrink softsign tanh tanhshrink
 @cache
 def classes() -> dict[str, type]:
     """Return the classes whose objects a file may hold, by name."""
+    from equiconv.interop.ceconv import GroupCosetAvgPool  # what few need is imported late
+    from equiconv.interop.e2cnn.layers import Both, FixedMask, Gates, OnPlane, PixelDropout
+    from equiconv.interop.pooling import GroupCosetMaxPool, WindowMaxPool
+
     found: dict[str, type] = {}
     for module in (groups, bases, layers, models):
         public = {name: getattr(module, name) for name in module.__all__}
@@ -47,6 +50,8 @@ def classes() -> dict[str, type]:
     del found["equiconv.groups.Representation"]  # written in its own way
     found |= {"equiconv.groups.DirectProduct": DirectProduct, "equiconv.groups.Subgroup": Subgroup}
     found |= {"equiconv.models.StrongestPool": StrongestPool, "equiconv.models.Halving": Halving}
+    dropped_in = (GroupCosetAvgPool, GroupCosetMaxPool, WindowMaxPool, Both, FixedMask, Gates, OnPlane, PixelDropout)
+    found |= {f"equiconv.interop.{kind.__name__}": kind for kind in dropped_in}
     stock = [getattr(nn, name) for name in STOCK.split()]
     return found | {f"torch.nn.{kind.__name__}": kind for kind in (*CONTAINERS, *stock)}
 
@@ -54,7 +59,9 @@ def classes() -> dict[str, type]:
 @cache
 def functions() -> dict[str, Callable[..., Any]]:
     """Return the functions that a file may name as arguments: nonlinearities, and what makes a basis."""
-    found: dict[str, Callable[..., Any]] = {}
+    from equiconv.interop.e2cnn.layers import squashed
+
+    found: dict[str, Callable[..., Any]] = {"equiconv.interop.squashed": squashed}
     for module, names in ((F, NONLINEAR), (torch, FUNCTIONS)):
         found |= {f"{module.__name__}.{name}": getattr(module, name) for name in names.split()}
     found["equiconv.layers.squash"] = layers.squash
@@ -63,6 +70,15 @@ def functions() -> dict[str, Callable[..., Any]]:
     for make in (bases.Harmonics.e2cnn, bases.Harmonics.complete):
         found[f"equiconv.bases.{make.__qualname__}"] = make
     return found
+
+
+@cache
+def callables() -> dict[str, Callable[..., Any]]:
+    """Return the functions that a file may name as arguments, and the classes of modules, for ``norm=nn.BatchNorm2d``.
+
+    Called on the meta device, those of torch take no memory, and those of equiconv are looked at when they are made.
+    """
+    return functions() | {name: kind for name, kind in classes().items() if issubclass(kind, nn.Module)}
 
 
 class Names:
@@ -77,6 +93,8 @@ class Names:
 
     def __init__(self, known: Iterable[Callable[..., Any]] = ()) -> None:
         self.own: dict[str, Callable[..., Any]] = {}
+        if isinstance(known, (str, type)) or not isinstance(known, Iterable):
+            raise SavingError(f"known lists your own classes and functions, such as [MyNet]; got {known!r}")
         for each in known:
             self.add(each)
 
@@ -94,8 +112,12 @@ class Names:
         return next((name for name, each in classes().items() if each is kind), None)
 
     def of_function(self, function: Callable[..., Any]) -> str | None:
-        """Return the name of a function of the fixed list; None of another."""
-        return next((name for name, each in functions().items() if each == function), None)
+        """Return the name of a function or a class of modules of the fixed lists; None of another."""
+        return next((name for name, each in callables().items() if each == function), None)
+
+    def is_fixed(self, function: object) -> bool:
+        """Tell whether a function or a class is one of the fixed lists."""
+        return any(each == function for each in callables().values())
 
     def the_class(self, name: object) -> type:
         """Return the class of a name, or raise SavingError."""
@@ -105,8 +127,8 @@ class Names:
         return kind
 
     def the_function(self, name: object) -> Callable[..., Any]:
-        """Return the function of a name, or raise SavingError."""
-        return self._named(name, functions())
+        """Return the function, or the class of modules, of a name, or raise SavingError."""
+        return self._named(name, callables())
 
     def _named(self, name: object, fixed: Any) -> Any:
         if not isinstance(name, str) or (name not in fixed and name not in self.own):

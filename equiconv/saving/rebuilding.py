@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from equiconv.errors import EquiconvError, SavingError
 from equiconv.layers.convolution import Convolution
+from equiconv.saving.changing import Replacing, part_of, replace
 from equiconv.saving.checking import (
     check_fits,
     check_layer_numbers,
@@ -21,7 +22,14 @@ from equiconv.saving.limits import limited
 from equiconv.saving.names import Names
 from equiconv.tables import Tables
 
-NAMED = {"tied": str, "executions": str, "precisions": str, "modes": bool, "numbers": float}
+NAMED: dict[str, Any] = {
+    "replaced": (dict, type(None)),
+    "tied": str,
+    "executions": str,
+    "precisions": str,
+    "modes": bool,
+    "numbers": float,
+}
 FLOATING = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
 PARTS = ("module", "representations", "frozen", *NAMED)
 
@@ -36,16 +44,17 @@ def describe(module: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
     config: dict[str, Any] = {"module": encoder.encode(module, "the module")}
     config["representations"] = encoder.representations
     tensors, tied = _weights(module)
-    try:
-        made = _ghost(config, encoder.names, len(tensors) + len(tied))
-    except EquiconvError as error:
-        raise SavingError(f"the module cannot be rebuilt from its arguments: {error}") from error
-    usual = _executions(made)
-    config["executions"] = {name: each for name, each in _executions(module).items() if usual.get(name, each) != each}
-    with torch.device("meta"):
-        _set_executions(made, config["executions"])
+    with torch.device("meta"), limited(len(tensors) + len(tied)) as budget:
+        decoder = Decoder(encoder.names, encoder.representations, budget)
+        try:
+            made = decoder.module(config["module"])
+        except EquiconvError as error:
+            raise SavingError(f"the module cannot be rebuilt from its arguments: {error}") from error
+        changes = Replacing(encoder, decoder, module, made)
     check_unchanged(module, made)
     config |= {
+        "replaced": changes.replaced,
+        "executions": changes.executions,
         "modes": _modes(module),
         "frozen": [name for name, each in module.named_parameters(remove_duplicate=False) if not each.requires_grad],
         "tied": tied,
@@ -63,7 +72,11 @@ def rebuild(config: dict[str, Any], tensors: dict[str, Tensor], names: Names, de
     """
     _check_parts(config)
     tied = config["tied"]
-    made = _ghost(config, names, len(tensors) + len(tied))
+    with torch.device("meta"), limited(len(tensors) + len(tied)) as budget:
+        decoder = Decoder(names, config["representations"], budget)
+        made = decoder.module(config["module"])
+        for name, data in config["replaced"].items():
+            replace(made, name, data, decoder)
     state = tensors | {name: tensors[first] for name, first in tied.items() if first in tensors}
     wanted = made.state_dict()
     if missing := sorted(set(wanted) ^ set(state)):
@@ -92,12 +105,6 @@ def _check_parts(config: dict[str, Any]) -> None:
     for part in ("representations", "frozen"):
         if not isinstance(config[part], list):
             raise SavingError(f"the description of the module is broken: its {part} are {str(config[part])[:40]}")
-
-
-def _ghost(config: dict[str, Any], names: Names, parameters: int) -> nn.Module:
-    """Return the module without weights, on the meta device."""
-    with torch.device("meta"), limited(parameters):
-        return Decoder(names, config["representations"]).module(config["module"])
 
 
 def _weights(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -132,22 +139,15 @@ def _place(module: nn.Module, name: str) -> tuple[nn.Module, str]:
     return module.get_submodule(path), key
 
 
-def _part(module: nn.Module, name: str) -> nn.Module:
-    try:
-        return module.get_submodule(name)
-    except AttributeError:
-        raise SavingError(f"the file tells of a part {name!r} that its module does not have") from None
-
-
 def _executions(module: nn.Module) -> dict[str, str]:
-    """Return how each convolution is computed."""
-    return {name: each.execution for name, each in named_parts(module) if isinstance(each, Convolution)}
+    """Return how each convolution is computed, by its first name."""
+    return {name: each.execution for name, each in module.named_modules() if isinstance(each, Convolution)}
 
 
 def _set_executions(module: nn.Module, executions: dict[str, str]) -> None:
     """Make the plans of convolutions, in the precision and on the device of their weights."""
     for name, execution in executions.items():
-        conv = _part(module, name)
+        conv = part_of(module, name)
         if not isinstance(conv, Convolution):
             raise SavingError(f"the file says how {name!r} is computed, which is no convolution")
         conv.execution = execution
@@ -200,7 +200,7 @@ def _around(name: str, modes: dict[str, bool]) -> str:
 def _set_modes(module: nn.Module, modes: dict[str, bool]) -> None:
     """Set which parts train."""
     for name in modes:
-        _part(module, name)
+        part_of(module, name)
     found = {"": modes.get("", True)}
     for name, each in named_parts(module):
         found[name] = each.training = modes.get(name, found[_around(name, found)])

@@ -10,6 +10,7 @@ from equiconv.interop.pooling import WindowMaxPool, check_maps
 from equiconv.layers import ColorSpace, GroupConv2d
 from equiconv.layers.layer import check_flags
 from equiconv.layers.window import Size
+from equiconv.recorded import Recorded
 
 __all__ = ["CEConv2d", "GroupCosetAvgPool", "GroupMaxPool2d"]
 
@@ -145,7 +146,7 @@ def GroupMaxPool2d(
     )
 
 
-class GroupCosetAvgPool(nn.Module):
+class GroupCosetAvgPool(Recorded):
     """Take the mean over the group axis.
 
     Equivariance:

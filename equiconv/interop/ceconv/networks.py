@@ -20,7 +20,7 @@ from equiconv.interop.networks import (
     side,
     tensor,
 )
-from equiconv.interop.weights import fill_named, unwrapped
+from equiconv.interop.weights import fill_named, unwrapped, without_prefix
 from equiconv.models import CNN
 
 __all__ = ["from_ceconv"]
@@ -44,8 +44,8 @@ def from_ceconv(
         That of the network: invariant under hue shifts if the group was pooled, and not if it was flattened.
 
     Args:
-        state_dict: names and tensors; or a checkpoint with the entry ``"state_dict"``. Prefixes ``module.`` and
-            ``model.`` of wrappers are taken off. ``read_checkpoint`` reads one from a file.
+        state_dict: names and tensors; or a checkpoint that holds such. Prefixes of wrappers, which all names have and
+            the network has not, are taken off. ``read_checkpoint`` reads one from a file.
         into: a network of your own whose layers are made by ``CEConv2d`` and named as in the state dict, or one such
             layer; None for the published networks. A layer alone does not tell its stride and padding, so that it can
             only be filled.
@@ -74,22 +74,29 @@ def from_ceconv(
         Lengyel et al., Color Equivariant Convolutional Networks (NeurIPS 2023), and the names in its code.
     """
     state = unwrapped(state_dict)
-    names = next((each for each in (CECONV, TORCHVISION) if numbered(state, f"{each.stages}{each.first}.")), None)
-    if stem_padding is not None and (into is not None or names is None):
-        raise EquiconvError(f"stem_padding is for residual networks that are made here; got {stem_padding!r}")
     if into is not None:
+        if stem_padding is not None:
+            raise _unused(stem_padding)
         return fill_named(into, state)
+    bare = without_prefix(state)
+    names = next((each for each in (CECONV, TORCHVISION) if numbered(bare, f"{each.stages}{each.first}.")), None)
+    if stem_padding is not None and names is None:
+        raise _unused(stem_padding)
     if names is not None:
         padding = 1 if stem_padding is None and names is CECONV else stem_padding
-        return residual(state, names, _hues, preactivation=False, stem_padding=padding)
-    if numbered(state, "ceconv_list."):
-        return _colored_digits(state)
-    if numbered(state, "conv") and numbered(state, "bn"):
-        return digits(state, _hues, dropout=DROPOUT)
+        return residual(bare, names, _hues, preactivation=False, stem_padding=padding)
+    if numbered(bare, "ceconv_list."):
+        return _colored_digits(bare)
+    if numbered(bare, "conv") and numbered(bare, "bn"):
+        return digits(bare, _hues, dropout=DROPOUT)
     raise EquiconvError(
         f"these are not the names of a network of CEConv: {', '.join(list(state)[:4])} ...; if they are those of a "
         "layer or of a network of your own, make it with CEConv2d and pass it as into="
     )
+
+
+def _unused(stem_padding: int) -> EquiconvError:
+    return EquiconvError(f"stem_padding is for residual networks that are made here; got {stem_padding!r}")
 
 
 def _hues(fiber: int) -> Group:

@@ -81,4 +81,6 @@ def _layer(rows: Ints, fields: Fields, out: Fields, bias: Tensor) -> Gates:
         for channel, (_, entry) in zip(sources, out.entries, strict=True)
     ]
     ours = abs(fields.matrix.toarray()).argmax(0)  # our channel of each gate
-    return Gates(fields.type, out.type, np.array(source), gate=ours[gate], owner=owner, bias=bias)
+    layer = Gates(fields.type, out.type, np.array(source), gate=ours[gate], owner=owner, biases=bias.numel())
+    layer.bias = nn.Parameter(bias.detach().clone().flatten())
+    return layer

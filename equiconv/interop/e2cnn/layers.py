@@ -8,6 +8,7 @@ from equiconv.errors import ShapeError
 from equiconv.groups import FieldType
 from equiconv.groups.laws import Floats, Ints
 from equiconv.layers.layer import FieldLayer
+from equiconv.recorded import Recorded
 
 
 def squashed(norm: Tensor) -> Tensor:
@@ -23,8 +24,8 @@ class Gates(FieldLayer):
         out_type: the fields; and the gates, if they are kept.
         source: the channel of the input that each channel of the output is; -1 for 1, where a gate is kept.
         gate: the channel of the input that gates it.
-        bias: what is subtracted from the gate, for each channel of the output.
-        owner: the number of the bias of each channel of the output.
+        owner: the number of the bias of each channel of the output, which is subtracted from the gate.
+        biases: how many biases there are; they are 0 in the beginning.
     """
 
     source: Tensor
@@ -39,14 +40,14 @@ class Gates(FieldLayer):
         *,
         gate: Ints,
         owner: Ints,
-        bias: Tensor,
+        biases: int,
     ) -> None:
         super().__init__(in_type, out_type)
         self.add_table("source", np.where(source < 0, in_type.channels, source))
         self.add_table("gate", gate)
         self.add_table("owner", owner)
         self.keeps_gates = bool((source < 0).any())
-        self.bias = nn.Parameter(bias.detach().clone().flatten())
+        self.bias = nn.Parameter(torch.zeros(biases))
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate a tensor of ``in_type``; return a tensor of ``out_type``."""
@@ -138,7 +139,7 @@ class PixelDropout(FieldLayer):
         return f"{self.in_type!r}, p={self.p}"
 
 
-class Both(nn.Module):
+class Both(Recorded):
     """Join two tensors of fields, and apply a layer: gates and gated fields that come apart.
 
     Args:

@@ -7,7 +7,7 @@ from torch import nn
 from equiconv.errors import EquiconvError
 from equiconv.groups import P4, P4M, Group, Trivial
 from equiconv.interop.networks import Names, digits, numbered, residual
-from equiconv.interop.weights import fill_named, unwrapped
+from equiconv.interop.weights import fill_named, unwrapped, without_prefix
 
 __all__ = ["from_sepgroupy"]
 
@@ -30,8 +30,8 @@ def from_sepgroupy(state_dict: Mapping[str, object], *, into: nn.Module | None =
         since the group is flattened into channels and strides do not fit images of even size.
 
     Args:
-        state_dict: names and tensors; or a checkpoint with the entry ``"state_dict"``. Prefixes ``module.`` and
-            ``model.`` of wrappers are taken off. ``read_checkpoint`` reads one from a file.
+        state_dict: names and tensors; or a checkpoint that holds such. Prefixes of wrappers, which all names have and
+            the network has not, are taken off. ``read_checkpoint`` reads one from a file.
         into: a network of your own whose layers are made by ``P4ConvZ2`` and the other functions and named as in the
             state dict, or one such layer; None for the published networks. A layer alone does not tell its stride and
             padding, so that it can only be filled.
@@ -59,10 +59,11 @@ def from_sepgroupy(state_dict: Mapping[str, object], *, into: nn.Module | None =
     state = unwrapped(state_dict)
     if into is not None:
         return fill_named(into, state)
-    if numbered(state, "layer1."):
-        return residual(state, SEPGROUPY, _group, preactivation=True, stem_padding=None)
-    if numbered(state, "conv") and numbered(state, "bn"):
-        return digits(state, _group, dropout=0.0)
+    bare = without_prefix(state)
+    if numbered(bare, "layer1."):
+        return residual(bare, SEPGROUPY, _group, preactivation=True, stem_padding=None)
+    if numbered(bare, "conv") and numbered(bare, "bn"):
+        return digits(bare, _group, dropout=0.0)
     raise EquiconvError(
         f"these are not the names of a network of SepGroupPy: {', '.join(list(state)[:4])} ...; if they are those of a "
         "layer or of a network of your own, make it with P4ConvZ2 and its kin and pass it as into="
