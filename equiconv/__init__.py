@@ -1,8 +1,9 @@
 """Convolutions that are equivariant to rotations, reflections, hue shifts, and products of them."""
 
-from equiconv.converting import convert
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from equiconv.errors import EquiconvError
-from equiconv.exporting import export
 from equiconv.groups import (
     O2,
     P4,
@@ -18,8 +19,12 @@ from equiconv.groups import (
     Trivial,
 )
 from equiconv.layers import ColorSpace, FieldBatchNorm, FieldDropout, GroupConv2d, GroupPool, Pointwise, SpatialPool
-from equiconv.saving import load, save
 from equiconv.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from equiconv.converting import convert
+    from equiconv.exporting import export
+    from equiconv.saving import load, save
 
 __all__ = [
     "O2",
@@ -47,3 +52,15 @@ __all__ = [
     "load",
     "save",
 ]
+
+LATER = {"convert": "converting", "export": "exporting", "load": "saving", "save": "saving"}  # slow to import
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LATER:
+        raise AttributeError(f"module 'equiconv' has no attribute {name!r}")
+    return getattr(import_module(f"equiconv.{LATER[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
