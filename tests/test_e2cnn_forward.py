@@ -139,7 +139,8 @@ def sizes_in_place(net, y):
     size = y.tensor.shape[2]
     half = size
     half //= 2
-    return y.tensor * size + half
+    size *= y.tensor
+    return y.tensor + size + half
 
 
 def fresh_in_place(net, y):

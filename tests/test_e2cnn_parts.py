@@ -35,7 +35,18 @@ class Named(nn.Module):
         return getattr(self, self.name)(y.tensor) + getattr(self, self.name)(self.last(y).tensor)
 
 
-NAMES = ["border_0", "border_1", "border_2", "border_3", "graph", "code", "meta", "recompile", "print_readable", "mode"]
+NAMES = [
+    "border_0",
+    "border_1",
+    "border_2",
+    "border_3",
+    "graph",
+    "code",
+    "meta",
+    "recompile",
+    "print_readable",
+    "shape",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -55,7 +55,7 @@ class Changes:
         """Go through the steps; raise UnfollowedError where a view of what is changed is read later."""
         for node in self.graph.nodes:
             inputs = [x for x in node.all_input_nodes if x not in self.sizes]
-            if _name(node) in SIZES or (node.all_input_nodes and not inputs):
+            if _asks_sizes(node) or (node.all_input_nodes and not inputs):
                 self.sizes.add(node)
                 continue
             changed = self._changed(node)
@@ -80,7 +80,7 @@ class Changes:
             for user in [u for u in view.users if self.order[u] > self.order[node]]:
                 if view is changed:
                     user.replace_input_with(view, node)
-                elif _name(user) not in SIZES:
+                elif not _asks_sizes(user):
                     raise UnfollowedError(
                         f"{_name(node)} changes a tensor in place of which another view is read later; make a new "
                         "tensor instead"
@@ -97,7 +97,8 @@ class Changes:
             return out
         method = name in CHANGING or (name.endswith("_") and not name.startswith("__") and name not in ("and_", "or_"))
         if method or node.target in OUT_OF_PLACE or _given_in_place(node):
-            return next((x for x in node.args if isinstance(x, fx.Node) and x not in self.sizes), None)
+            first = node.args[0] if node.args else node.kwargs.get("input")
+            return first if isinstance(first, fx.Node) and first not in self.sizes else None
         return None
 
     def _passes(self, node: fx.Node) -> bool:
@@ -121,6 +122,11 @@ def _name(node: fx.Node) -> str:
     if node.target is getattr:
         return str(node.args[1])
     return getattr(node.target, "__name__", str(node.target))
+
+
+def _asks_sizes(node: fx.Node) -> bool:
+    """Tell whether a step returns no numbers of a tensor, but its size and the like."""
+    return node.op in ("call_method", "call_function") and _name(node) in SIZES
 
 
 def _origin(node: fx.Node) -> fx.Node:
