@@ -90,7 +90,7 @@ def test_products():
     ("a", "b", "name"),
     [
         (P4(), Flip(), "Dihedral(4)"),
-        (Cyclic(3), Flip(), "Dihedral(6)"),
+        (Cyclic(3), Flip(), "Dihedral(3, pi / 6)"),
         (Cyclic(3), Flip(0), "Dihedral(3)"),
         (Dihedral(16), Dihedral(15), "Dihedral(240)"),
     ],

@@ -47,7 +47,7 @@ class Pixels(SpatialBasis):
         if self.size > 1 and not group.keeps_grid:
             raise ExactnessError(
                 f"{group!r} sends pixels between pixels, so kernels made of pixels cannot be moved exactly; use "
-                "quarter turns and flips: Cyclic(n) or Dihedral(n) with n = 1, 2, 4, or Flip(k * pi / 4)"
+                "quarter turns and flips: with n = 1, 2, 4 Cyclic(n) or Dihedral(n, k * pi / 4), or Flip(k * pi / 4)"
             )
         rows, columns = self.kernel_size
         i, j = np.divmod(np.arange(self.size), columns)

@@ -8,9 +8,11 @@ from equiconv.errors import GroupError
 from equiconv.groups import irreps
 from equiconv.groups.group import Group
 from equiconv.groups.laws import Floats
-from equiconv.groups.values import integer
+from equiconv.groups.values import integer, is_number
 
 __all__ = ["P4", "P4M", "Cyclic", "Dihedral", "Flip", "Trivial"]
+
+WIDEST = 1000.0  # radians: of larger angles too few digits are left
 
 
 def check_count(n: int, name: str) -> int:
@@ -22,10 +24,11 @@ def check_count(n: int, name: str) -> int:
 
 
 def check_axis(axis: float, name: str) -> float:
-    """Return the angle of a mirror line, or raise GroupError unless it is a finite number."""
-    if not isinstance(axis, (int, float)) or not math.isfinite(axis):
-        raise GroupError(f"{name}: axis is a finite angle in radians; got {axis!r}")
-    return float(axis)
+    """Return the angle of a mirror line, or raise GroupError unless it is a number, NumPy's too, of a few turns."""
+    angle = axis.item() if isinstance(axis, np.generic) else axis
+    if not is_number(angle, -WIDEST, WIDEST):
+        raise GroupError(f"{name}: axis is a finite angle in radians, {WIDEST:g} at most; got {axis!r}")
+    return float(angle)
 
 
 def mirror(axis: float) -> Floats:
@@ -82,12 +85,13 @@ class Dihedral(Group):
     """Turn and mirror the plane: D_n, of order 2n. Element ``m*n + r`` turns by r steps, then mirrors if m = 1.
 
     Args:
-        n: the number of rotations, at least 1. ``Dihedral(4)`` is p4m; only n = 1, 2, 4 keep the pixel grid.
+        n: the number of rotations, at least 1. ``Dihedral(4)`` is p4m; only n = 1, 2, 4 keep the pixel grid, with
+            an axis that is a multiple of pi/4.
         axis: the angle of the mirror line to the x axis, in radians. The default, 0, flips rows; the other mirror lines
             are at multiples of pi/n from it.
 
     Raises:
-        GroupError: if n is not a positive integer, or the angle is not a finite number.
+        GroupError: if n is not a positive integer, or the angle is not a number from -1000 to 1000.
 
     Example:
         >>> from equiconv.groups import Dihedral
@@ -114,7 +118,7 @@ class Flip(Group):
             exchanges left and right. 0 exchanges top and bottom. Multiples of pi/4 keep the pixel grid.
 
     Raises:
-        GroupError: if the angle is not a finite number.
+        GroupError: if the angle is not a number from -1000 to 1000.
 
     Example:
         >>> from equiconv.groups import Flip

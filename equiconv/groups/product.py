@@ -2,6 +2,7 @@
 
 import math
 import operator
+from fractions import Fraction
 from functools import cached_property, reduce
 
 import numpy as np
@@ -128,8 +129,21 @@ def _hint(a: Group, b: Group) -> str:
     if frequencies:
         return f"; O2({max(frequencies)}) holds both"
     matrices = np.concatenate([a.plane, b.plane])
-    angles = np.arctan2(matrices[:, 1, 0], matrices[:, 0, 0]) / (2 * np.pi)  # of a mirror: twice that of its line
+    turns = np.arctan2(matrices[:, 1, 0], matrices[:, 0, 0]) / (2 * np.pi)  # of a mirror: twice that of its line
+    mirrors = np.linalg.det(matrices) < 0
+    first = float(turns[mirrors][0])
+    turns[mirrors] -= first
     for n in range(1, 361):
-        if np.allclose(angles * n, np.round(angles * n), atol=laws.TOLERANCE):
-            return f"; Dihedral({n}) holds both"
+        if np.allclose(turns * n, np.round(turns * n), atol=laws.TOLERANCE):
+            return f"; Dihedral({n}{_axis(first * n % 1, n)}) holds both"
     return ""
+
+
+def _axis(part: float, n: int) -> str:
+    """Return a mirror line, as part of the angle pi/n between two of them, as an argument; nothing for the x axis."""
+    if min(part, 1 - part) < laws.TOLERANCE:
+        return ""
+    ratio = Fraction(part / n).limit_denominator(360)
+    if abs(float(ratio) - part / n) > laws.TOLERANCE:
+        return f", {math.pi * part / n:.10g}"
+    return f", {'' if ratio.numerator == 1 else f'{ratio.numerator} * '}pi / {ratio.denominator}"

@@ -89,10 +89,11 @@ def _axes(group: Group, stride: int) -> list[Axis]:
         case Cyclic() | Dihedral() | SO2() | O2():
             n = group.steps if isinstance(group, (SO2, O2)) else group.n
             turns = Axis(_degrees("turn", n), tuple(range(n)), stride, turns=True)
-            mirrors = [_mirrors(stride * n)] if group.order > n else []
+            axis = group.axis if isinstance(group, Dihedral) else 0.0
+            mirrors = [_mirrors(stride * n, axis, 0.0)] if group.order > n else []
             return [*mirrors, turns]
         case Flip():
-            return [_mirrors(stride)]
+            return [_mirrors(stride, group.axis, math.pi / 2)]
         case HueShift():
             return [Axis(_degrees("hue", group.n), tuple(range(group.n)), stride)]
         case Subgroup():
@@ -106,8 +107,10 @@ def _degrees(what: str, n: int) -> tuple[str, ...]:
     return tuple(f"{what} {360 * step / n:.4g}°" for step in range(n))
 
 
-def _mirrors(stride: int) -> Axis:
-    return Axis(("", "mirrored"), (0, 1), stride)
+def _mirrors(stride: int, axis: float, default: float) -> Axis:
+    """Return the mirror, with the angle of its line unless that is the group's default."""
+    where = "" if axis == default else f" at {math.degrees(axis):.4g}°"
+    return Axis(("", f"mirrored{where}"), (0, 1), stride)
 
 
 def _thinned(axes: list[Axis]) -> list[Axis]:

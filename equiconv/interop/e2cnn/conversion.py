@@ -55,6 +55,7 @@ CONVERTERS: dict[str, Callable[[Any], nn.Module]] = {
     "ReshuffleModule": lambda module: rearranged(module),
 }
 
+PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)  # they are what they hold
 REFUSED = {
     "ConcatenatedNonLinearity": "its change of basis comes from an optimizer, whose result differs from run to run",
     "BranchingModule": "it returns a dictionary of tensors; convert the MultipleModule around it, or the modules in it",
@@ -96,7 +97,7 @@ def from_e2cnn(module: nn.Module) -> nn.Module:
     return made.to(devices.pop()) if len(devices) == 1 else made
 
 
-def converted(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
+def converted(module: nn.Module, made: dict[int, Any]) -> nn.Module:
     """Return what a module becomes; ``made`` holds those that were converted before, so that shared ones stay so."""
     if id(module) not in made:
         made[id(module)] = _converted(module, made)
@@ -104,35 +105,51 @@ def converted(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
     return made[id(module)]
 
 
-def _converted(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
+def _converted(module: nn.Module, made: dict[int, Any]) -> nn.Module:
     name = e2cnn_name(module)
     if not holds_e2cnn(module):
-        return copy.deepcopy(module)
+        return copy.deepcopy(module, made)
+    if isinstance(module, PARALLEL):
+        return converted(module.module, made)
     if name in CONVERTERS:
         return _single(module, CONVERTERS[name])
     if name in REFUSED:
         raise EquiconvError(f"{name} of e2cnn has no equal in equiconv: {REFUSED[name]}")
     parts = OrderedDict((key, child) for key, child in module._modules.items() if child is not None)  # shared ones too
+    if isinstance(module, nn.ModuleDict):
+        return nn.ModuleDict({key: _part(key, child, made) for key, child in parts.items()})
     if isinstance(module, nn.ModuleList):
         return nn.ModuleList(_part(key, child, made) for key, child in parts.items())
     if name == "SequentialModule" or (type(module) is nn.Sequential and all(map(holds_e2cnn, parts.values()))):
         return nn.Sequential(OrderedDict((key, _part(key, child, made)) for key, child in parts.items()))
     from equiconv.interop.e2cnn.tracing import traced  # it loads torch.fx
 
-    return traced(module, lambda key: _part(key, module.get_submodule(key), made), is_step)
+    return traced(module, lambda key: _part(key, module.get_submodule(key), made), is_step, made)
 
 
 def _single(module: nn.Module, convert: Callable[[Any], nn.Module]) -> nn.Module:
     """Convert one module of e2cnn; it stays on its device and in its mode."""
     try:
         made = convert(module)
+        _freeze(made, module)
     except EquiconvError as error:
         raise EquiconvError(f"{type(module).__name__} of e2cnn cannot be converted: {error}") from error
     like = next(module.parameters(), None)
     return (made if like is None else made.to(like.device, like.dtype)).train(module.training)
 
 
-def _part(key: str, module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
+def _freeze(made: nn.Module, module: nn.Module) -> None:
+    """Let the weights, and the biases, be trained if those of the module are."""
+    for biases in (False, True):
+        theirs, ours = ([p for name, p in m.named_parameters() if ("bias" in name) == biases] for m in (module, made))
+        trained = {parameter.requires_grad for parameter in theirs}
+        if len(trained) > 1 and ours:
+            raise EquiconvError("some of its parameters require gradients and some do not, and here they are in one")
+        for parameter in ours if trained else ():
+            parameter.requires_grad_(trained == {True})
+
+
+def _part(key: str, module: nn.Module, made: dict[int, Any]) -> nn.Module:
     """Convert a part of a network; errors say where it is."""
     try:
         return converted(module, made)

@@ -1,7 +1,9 @@
 """Where the tensors of a graph are in our layout, and where in that of e2cnn."""
 
 import operator
+from collections.abc import Collection
 from functools import partial
+from itertools import count
 from typing import Any
 
 import torch
@@ -17,6 +19,12 @@ SCALED = {operator.mul, operator.imul}
 def as_fields(x: Any) -> Any:
     """Mark a tensor, in the graph, that is handed on as fields."""
     return x
+
+
+def free_name(stem: str, taken: Collection[str]) -> str:
+    """Return ``stem_0``, or with the first number that no module of these names has, or lies in."""
+    names = (f"{stem}_{number}" for number in count())
+    return next(name for name in names if not any(f"{other}.".startswith(f"{name}.") for other in taken))
 
 
 class Layout:
@@ -85,7 +93,7 @@ class Layout:
     def _insert(self, layer: ChangeOfBasis, x: fx.Node, before: fx.Node) -> fx.Node:
         if layer.is_identity:
             return x
-        name = f"border_{len(self.layers)}"
+        name = free_name("border", self.layers)
         self.layers[name] = layer
         with self.graph.inserting_before(before):
             return self.graph.call_module(name, (x,))

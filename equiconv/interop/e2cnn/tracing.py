@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,14 @@ import torch
 from torch import fx, nn
 
 from equiconv.errors import EquiconvError
-from equiconv.interop.e2cnn.layout import Layout, as_fields
+from equiconv.interop.e2cnn.changes import Changes, FieldProxy
+from equiconv.interop.e2cnn.layout import Layout, as_fields, free_name
 from equiconv.interop.e2cnn.names import e2cnn_name, is_derived
+from equiconv.interop.e2cnn.recording import CONSTANT, ByMode, Merged, UnfollowedError, in_mode, watched
 
 Convert = Callable[[str], nn.Module]
+ADVICE = "Convert the modules in it one by one with from_e2cnn, and write the forward with them"
+PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
 def geometric(x: Any, field_type: Any) -> Any:
@@ -61,11 +66,25 @@ def _holding_placeholders() -> Iterator[None]:
 class FieldTracer(fx.Tracer):
     """Record what a forward does, with modules of e2cnn as single steps."""
 
-    def __init__(self, is_step: Callable[[nn.Module], bool]) -> None:
+    def __init__(self, is_step: Callable[[nn.Module], bool], tensors: dict[int, str]) -> None:
         super().__init__()
         self.is_step = is_step
+        self.tensors = tensors  # the names of parameters and buffers, by identity
         self.inputs: dict[str, Any] = {}  # types of the inputs that are fields
         self.asserted: list[fx.Node] = []  # what assertions asked
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """Return what stands for the result of a step."""
+        return FieldProxy(node, self)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, fx.Proxy]) -> Any:
+        """Return what stands for a parameter or buffer, so that changes of it are steps; other attributes are kept."""
+        name = self.tensors.get(id(attr_val))
+        if name is None:
+            return attr_val
+        if name not in parameter_proxy_cache:
+            parameter_proxy_cache[name] = self.create_proxy("get_attr", name, (), {})
+        return parameter_proxy_cache[name]
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         """Take assertions to hold; no other decision can depend on a tensor."""
@@ -112,6 +131,8 @@ class FieldTracer(fx.Tracer):
 
     def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record the call of a module."""
+        if isinstance(m, PARALLEL):
+            return m.module(*args, **kwargs)
         name = e2cnn_name(m)
         if name == "BranchingModule":
             return _branches(m, *args)
@@ -144,7 +165,7 @@ def _branches(module: Any, x: Any) -> dict[str, Any]:
         x = module.reshuffle_layer(x)
     found = {}
     for label in sorted(module._labels):
-        indices = getattr(module, f"indices_{label}").tolist()
+        indices = module._buffers[f"indices_{label}"].tolist()  # getattr returns what stands for it
         channels = list(range(*indices)) if module._contiguous[label] else indices
         found[label] = geometric(x.tensor[:, channels], module.out_type[label])
     return found
@@ -159,28 +180,31 @@ def _merged(module: Any, parts: dict[str, Any]) -> Any:
     return geometric(torch.cat([part.tensor for part in made], 1), module.out_type)
 
 
-def traced(module: nn.Module, convert: Convert, is_step: Callable[[nn.Module], bool]) -> nn.Module:
+def traced(
+    module: nn.Module, convert: Convert, is_step: Callable[[nn.Module], bool], memo: dict[int, Any]
+) -> nn.Module:
     """Return a network as a graph of our layers.
 
     Args:
         module: the network.
         convert: what makes ours of the module of a name.
         is_step: tells which modules are converted as wholes.
+        memo: the copies of parameters and modules that were made before, so that shared ones stay so.
 
     Raises:
         EquiconvError: if the forward cannot be followed.
     """
-    tracer = FieldTracer(is_step)
-    with _holding_placeholders():
-        graph = _recorded(module, tracer)
+    graph, inputs, tensors, chosen = _program(module, is_step)
     layers: dict[str, Any] = {}
     for node in graph.nodes:
         node.type = None  # annotations name classes of e2cnn
         if node.op == "call_module":
-            layers[node.target] = convert(node.target)
+            layers[node.target] = chosen.get(node.target) or convert(node.target)
         elif node.op == "get_attr":
-            layers[node.target] = copy.deepcopy(operator.attrgetter(node.target)(module))
-    Layout(graph, layers, tracer.inputs).settle()
+            owner = tensors if node.target.split(".")[-1].startswith(CONSTANT) else module
+            layers[node.target] = copy.deepcopy(operator.attrgetter(node.target)(owner), memo)
+    Layout(graph, layers, inputs).settle()
+    layers = _renamed(graph, layers)
     own = fx.Graph()  # one that does not know its tracer, nor types of e2cnn
     own.output(own.graph_copy(graph, {}))
     for node in own.nodes:
@@ -188,21 +212,71 @@ def traced(module: nn.Module, convert: Convert, is_step: Callable[[nn.Module], b
     return fx.GraphModule(layers, own, class_name=type(module).__name__)
 
 
-def _recorded(module: nn.Module, tracer: FieldTracer) -> fx.Graph:
-    """Return the graph of the forward, or raise EquiconvError that says where it cannot be followed."""
-    try:
+def _program(
+    module: nn.Module, is_step: Callable[[nn.Module], bool]
+) -> tuple[fx.Graph, dict[str, Any], nn.Module, dict[str, ByMode]]:
+    """Return the graph for both modes; which inputs are fields; what holds its constants; its values by mode."""
+    names = [name for name, _ in chain(module.named_modules(), module.named_parameters(), module.named_buffers())]
+    copies = [in_mode(module, is_step, mode) for mode in (True, False)]
+    with _holding_placeholders():
+        (graph, inputs), (evaluation, _) = (_recorded(copied, is_step) for copied in copies)
+    merged = Merged(
+        graph,
+        evaluation,
+        is_training=lambda name: module.get_submodule(name).training,
+        constant=lambda name: tuple(operator.attrgetter(name)(own) for own in copies),
+        names=names,
+    )
+    with _explained(module):
+        merged.merge()
+        Changes(graph, lambda name: merged.chosen.get(name) or module.get_submodule(name)).settle()
+    return graph, inputs, copies[0], merged.chosen
+
+
+def _renamed(graph: fx.Graph, layers: dict[str, Any]) -> dict[str, Any]:
+    """Return the layers by names that a ``GraphModule`` does not need itself: ``graph`` becomes ``graph_0``."""
+    reserved = set(dir(fx.GraphModule(nn.Module(), fx.Graph())))
+    first = {name.split(".")[0] for name in layers}
+    others = {name: free_name(name, first) if name in reserved else name for name in first}
+    names = {name: ".".join([others[name.split(".")[0]], *name.split(".")[1:]]) for name in layers}
+    for node in graph.nodes:
+        if node.op in ("call_module", "get_attr"):
+            node.target = names[node.target]
+    return {names[name]: layer for name, layer in layers.items()}
+
+
+def _recorded(module: nn.Module, is_step: Callable[[nn.Module], bool]) -> tuple[fx.Graph, dict[str, Any]]:
+    """Return the graph of the forward, and which inputs are fields."""
+    steps = {id(part) for step in module.modules() if is_step(step) and is_derived(step) for part in step.modules()}
+    tensors = {
+        id(value): f"{name}.{key}".lstrip(".")
+        for name, part in module.named_modules()
+        if id(part) not in steps
+        for key, value in chain(part._parameters.items(), part._buffers.items())
+        if value is not None
+    }
+    tracer = FieldTracer(is_step, tensors)
+    with _explained(module), watched(module):
         graph = tracer.trace(module)
-        tracer.forget_assertions()
-        return graph
+    tracer.forget_assertions()
+    return graph, tracer.inputs
+
+
+@contextmanager
+def _explained(module: nn.Module) -> Iterator[None]:
+    """Raise EquiconvError that says where a forward cannot be followed."""
+    try:
+        yield
+    except UnfollowedError as error:
+        raise EquiconvError(f"the forward of {type(module).__name__} cannot be followed: {error}. {ADVICE}") from error
     except EquiconvError:
         raise
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        own = [f for f in frames if f.filename != __file__ and not _is_of(f.filename, "torch", "e2cnn")]
+        own = [f for f in frames if f.filename != __file__ and not _is_of(f.filename, "torch", "e2cnn", "equiconv")]
         where = f'{own[-1].filename}, line {own[-1].lineno}, "{own[-1].line}"' if own else "some place"
         raise EquiconvError(
-            f"the forward of {type(module).__name__} cannot be followed at {where}: {error}. Convert the modules in it "
-            "one by one with from_e2cnn, and write the forward with them"
+            f"the forward of {type(module).__name__} cannot be followed at {where}: {error}. {ADVICE}"
         ) from error
 
 
