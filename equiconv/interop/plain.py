@@ -35,12 +35,13 @@ def to_torch(module: nn.Module, example: Example, *, freeze: bool = False) -> fx
             running statistics as they are, and becomes a learned scale and shift; if False, the network is refused.
 
     Returns:
-        A ``torch.fx.GraphModule`` in the mode of the module. It takes any number of images, and images of other sizes
-        where the module does.
+        A ``torch.fx.GraphModule``, each part in the mode of the layer that it comes from. It takes any number of
+        images, and images of other sizes where the module does.
 
     Raises:
-        ExportError: where ``equiconv.export`` raises it; if a batch norm has no counterpart and ``freeze`` is False; or
-            if ``forward`` does other things in training than in evaluation, besides batch norm and dropout.
+        ExportError: where ``equiconv.export`` raises it; if a batch norm has no counterpart and ``freeze`` is False; if
+            ``forward`` does other things in training than in evaluation, besides batch norm and dropout; or if it
+            changes gradients itself.
 
     Example:
         >>> import torch
@@ -163,6 +164,8 @@ def _block(
     if layer.weight is not None and layer.bias is not None:
         norm.weight.copy_(layer.weight[:, summand])
         norm.bias.copy_(layer.bias[:, row] * height)
+        norm.weight.requires_grad_(layer.weight.requires_grad)
+        norm.bias.requires_grad_(layer.bias.requires_grad)
     return norm
 
 
@@ -209,7 +212,7 @@ def _compare_gradients(module: nn.Module, written: nn.Module, args: tuple[Tensor
 def _gradients(module: nn.Module, args: tuple[Tensor, ...], names: Sequence[str]) -> list[Tensor]:
     """Return gradients of inputs and of some parameters, of a sum of outputs with weights that are always the same."""
     with torch.enable_grad():
-        inputs = tuple(x.clone().requires_grad_() if x.is_floating_point() else x for x in args)
+        inputs = tuple(_away_from(x).requires_grad_() if x.is_floating_point() else x for x in args)
         wanted = [x for x in inputs if x.requires_grad] + [module.get_parameter(name) for name in names]
         results = [y for y in pytree.tree_leaves(outputs(module, inputs)) if isinstance(y, Tensor) and y.requires_grad]
         if not results or not wanted:
@@ -217,3 +220,9 @@ def _gradients(module: nn.Module, args: tuple[Tensor, ...], names: Sequence[str]
         weights = [torch.linspace(-1, 1, y.numel(), device=y.device).sin().reshape(y.shape).to(y) for y in results]
         found = torch.autograd.grad(results, wanted, weights, allow_unused=True)
     return [torch.zeros_like(x) if gradient is None else gradient for x, gradient in zip(wanted, found, strict=True)]
+
+
+def _away_from(x: Tensor) -> Tensor:
+    """Return a tensor close to another whose entries differ: where some are equal, rounding says which is the maximum."""
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    return x + 0.1 * (1 + x.abs().mean()) * noise.to(x)
