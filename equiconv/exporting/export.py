@@ -87,9 +87,9 @@ def _settle(layer: Convolution, plan: Plan) -> None:
     learned = any(parameter.requires_grad for parameter in layer.factors())
     names = [f"kernel_{number}" for number in range(len(kernels))]
     for name, kernel in zip(names, kernels, strict=True):
-        layer.register_parameter(name, nn.Parameter(kernel.detach().clone(), requires_grad=learned))
+        layer.register_parameter(name, nn.Parameter(kernel.detach(), requires_grad=learned))
     if bias is not None and layer.bias is not None:
-        new = nn.Parameter(bias.detach().clone(), requires_grad=layer.bias.requires_grad)
+        new = nn.Parameter(bias.detach(), requires_grad=layer.bias.requires_grad)
         layer.register_parameter("kernel_bias", new)
 
     def expanded(plan: Plan) -> Expanded:

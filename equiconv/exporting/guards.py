@@ -1,8 +1,8 @@
 """The sizes of inputs for which a graph holds: what tracing noted, and what it only assumed."""
 
+import ast
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 import torch
@@ -12,8 +12,7 @@ from torch.utils import _pytree as pytree
 from equiconv.exporting.traced import VALUE, Traced, example_shape
 
 DOUBTFUL = ("!= 1", "!= 0", ">= 2")  # how the assumption is noted that a tensor has entries, and more than one
-BOUND = re.compile(r"\((-\d+)\) \+ (.+) >= 0")
-TRIED = 2  # sizes of each kind, for each guard
+BOUND = re.compile(r"(.+) >= (\d+)")
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -77,27 +76,44 @@ def needed(traced: Traced, shapes: Shapes, agree: Callable[[Shapes], bool]) -> l
         shapes: those of the example.
         agree: tells whether the graph, without checks, and the module do the same for inputs of some shapes.
     """
-    firm = _greatest([guard for guard in traced.guards if not guard.endswith(DOUBTFUL)])
-    doubtful = [guard for guard in traced.guards if guard.endswith(DOUBTFUL)] + _unnoted(traced)
+    firm = [guard for guard in traced.guards if not _is_doubtful(guard)]
+    doubtful = [guard for guard in traced.guards if _is_doubtful(guard)] + _unnoted(traced)
     others = _others(traced, shapes)
 
     def is_idle(guard: str) -> bool:
         broken = [[kind for kind in kinds if not hold(traced, [guard], kind)] for kinds in others]
-        taken = [islice((kind for kind in kinds if hold(traced, firm, kind)), TRIED) for kinds in broken]
-        return any(broken) and all(agree(kind) for kinds in taken for kind in kinds)
+        taken = [[kind for kind in kinds if hold(traced, firm, kind)] for kinds in broken]
+        return any(broken) and all(agree(kind) for kinds in taken for kind in (*kinds[:2], *kinds[-1:]))
 
     kept = [guard for guard in doubtful if not is_idle(guard)]
-    return sorted(firm + kept, key=lambda guard: "% (" in guard)  # bounds first: no remainder of a division by zero
+    return sorted(_greatest(firm + kept), key=lambda guard: "% (" in guard)  # bounds first: no division by zero
+
+
+def _is_doubtful(guard: str) -> bool:
+    """Tell whether a guard is about the number of entries of a tensor, or of those along an axis."""
+    return guard.endswith(DOUBTFUL) or (")*(" in guard and "==" not in guard)
 
 
 def _greatest(guards: Sequence[str]) -> list[str]:
-    """Drop the bounds that others imply."""
+    """Write guards with one number, and drop the bounds that others imply."""
     least: dict[str, int] = {}
-    for guard in guards:
+    others: dict[str, None] = {}
+    for guard in map(_with_one_number, guards):
         if found := BOUND.fullmatch(guard):
-            least[found[2]] = min(int(found[1]), least.get(found[2], 0))
-    bounds = [f"({number}) + {size} >= 0" for size, number in least.items()]
-    return bounds + [guard for guard in guards if not BOUND.fullmatch(guard)]
+            least[found[1]] = max(int(found[2]), least.get(found[1], 0))
+        else:
+            others[guard] = None
+    return [f"{size} >= {number}" for size, number in least.items()] + list(others)
+
+
+def _with_one_number(guard: str) -> str:
+    """Return a guard of the form ``2 + size == 3`` as ``size == 1``."""
+    tree = ast.parse(guard, mode="eval").body
+    match tree:
+        case ast.Compare(ast.BinOp(ast.Constant() | ast.UnaryOp() as first, ast.Add(), size), [operator], [second]):
+            number = ast.literal_eval(second) - ast.literal_eval(first) if isinstance(second, ast.Constant) else None
+            tree = tree if number is None else ast.Compare(size, [operator], [ast.Constant(number)])
+    return ast.unparse(tree)
 
 
 def _nodes(traced: Traced) -> list[fx.Node]:

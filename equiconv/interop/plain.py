@@ -223,6 +223,6 @@ def _gradients(module: nn.Module, args: tuple[Tensor, ...], names: Sequence[str]
 
 
 def _away_from(x: Tensor) -> Tensor:
-    """Return a tensor close to another whose entries differ: where some are equal, rounding says which is the maximum."""
+    """Return a tensor close to another, of which no entries are equal: rounding would say which is the maximum."""
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     return x + 0.1 * (1 + x.abs().mean()) * noise.to(x)
