@@ -149,8 +149,8 @@ def _fold(traced: Traced, chain: Chain) -> None:
     with traced.graph.inserting_before(start):
         weights = traced.add_constant(f"{start.name}_weight", new_weight.to(weight), start)
         biases = traced.add_constant(f"{start.name}_bias", new_bias.to(weight), start)
-    if traced.learned.intersection(learned):
-        traced.learned |= {str(weights.target), str(biases.target)}
+    traced.learn(str(weights.target), learned)
+    traced.learn(str(biases.target), learned)
     start.args = (start.args[0], weights, biases, *start.args[3:])
     start.kwargs = {name: value for name, value in start.kwargs.items() if name != "bias"}
     before = start
@@ -218,6 +218,5 @@ def _repeated(traced: Traced, value: Any, entries: int, node: fx.Node) -> fx.Nod
         return None
     name = f"{node.name}_{str(value.target).rpartition('.')[2]}"
     new = traced.add_constant(name, tensor.repeat_interleave(entries), node)
-    if value.target in traced.learned:
-        traced.learned.add(str(new.target))
+    traced.learn(str(new.target), [str(value.target)])
     return new

@@ -6,8 +6,9 @@ import torch
 from torch import fx, nn
 
 from equiconv.errors import ExportError
-from equiconv.exporting.writing import Example, arguments_of, compare, write
-from equiconv.layers.convolution import Convolution
+from equiconv.execution import Plan
+from equiconv.exporting.writing import Example, arguments_of, compare, first_outputs, outputs, write
+from equiconv.layers.convolution import Convolution, Expanded
 from equiconv.layers.layer import full_precision
 
 __all__ = ["export"]
@@ -46,7 +47,7 @@ def export(module: nn.Module, example: Example) -> fx.GraphModule:
         own = copied(module).eval()
         expected = settled(own, args)
         written = write(own, args, trainable=False)
-        compare(expected, written(*args), type(module).__name__)
+        compare(expected, outputs(written, args), type(module).__name__)
     return written.eval()
 
 
@@ -63,17 +64,35 @@ def copied(module: nn.Module) -> nn.Module:
 
 
 def settled(module: nn.Module, args: tuple[torch.Tensor, ...]) -> object:
-    """Let every convolution keep the execution that it takes for these arguments; return what the module computes."""
-    taken: dict[Convolution, str] = {}
+    """Give every convolution the kernels of the execution that it takes for these arguments; return the outputs."""
+    taken: dict[Convolution, Plan] = {}
 
     def note(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         if isinstance(layer, Convolution):
-            taken[layer] = layer.plan_for(inputs[0])
+            taken[layer] = layer._plan_for(layer.in_type.flatten(inputs[0]))
 
     hooks = [layer.register_forward_pre_hook(note) for layer in module.modules() if isinstance(layer, Convolution)]
-    expected = module(*args)
+    expected = first_outputs(module, args)
     for hook in hooks:
         hook.remove()
-    for layer, execution in taken.items():
-        layer.execution = execution
+    for layer, plan in taken.items():
+        _settle(layer, plan)
     return expected
+
+
+def _settle(layer: Convolution, plan: Plan) -> None:
+    """Let a convolution read its kernels, so that nobody has to trace how they are made."""
+    layer.execution = plan.name
+    kernels, bias = layer._expanded(plan)
+    learned = any(parameter.requires_grad for parameter in layer.factors())
+    names = [f"kernel_{number}" for number in range(len(kernels))]
+    for name, kernel in zip(names, kernels, strict=True):
+        layer.register_parameter(name, nn.Parameter(kernel.detach(), requires_grad=learned))
+    if bias is not None and layer.bias is not None:
+        new = nn.Parameter(bias.detach(), requires_grad=layer.bias.requires_grad)
+        layer.register_parameter("kernel_bias", new)
+
+    def expanded(plan: Plan) -> Expanded:
+        return [getattr(layer, name) for name in names], getattr(layer, "kernel_bias", None)
+
+    vars(layer)["_expanded"] = expanded

@@ -81,7 +81,16 @@ class Inliner:
         inner.known.update(zip(outside, args, strict=True))
         if any(_changes(part) for part in region.graph.nodes):
             raise ExportError("forward changes tensors in place where gradients or autocast are off; make new tensors")
-        return inner.copy(region)
+        results = inner.copy(region)
+        without_gradients = name == "wrap_with_set_grad_enabled" and not node.args[0]
+        return tuple(map(self._detached, results)) if without_gradients else results
+
+    def _detached(self, result: Any) -> Any:
+        if not isinstance(result, fx.Node) or not isinstance(result.meta[VALUE], torch.Tensor):
+            return result
+        new = self.graph.call_function(torch.ops.aten.detach.default, (result,))
+        new.meta = dict(result.meta)
+        return new
 
     def _note(self, node: fx.Node, source: Any) -> None:
         if isinstance(source, fx.Node):

@@ -44,7 +44,8 @@ class _Part:
 
 def build(traced: Traced) -> nn.Module:
     """Return the module that holds all that the graph reads; the nodes of the graph name its parts."""
-    parts = [*_modules(traced), *_tensors(traced)]
+    made: dict[str, nn.Parameter] = {}
+    parts = [*_modules(traced, made), *_tensors(traced, made)]
     root = nn.Module()
     for part, target in zip(parts, _targets(parts), strict=True):
         _put(root, target, part.value)
@@ -53,17 +54,17 @@ def build(traced: Traced) -> nn.Module:
     return root
 
 
-def _modules(traced: Traced) -> Sequence[_Part]:
+def _modules(traced: Traced, made: dict[str, nn.Parameter]) -> Sequence[_Part]:
     """Turn calls into calls of modules; calls with the same weights share one."""
     parts: dict[str, _Part] = {}
     for node in list(traced.graph.nodes):
         kind = KINDS.get(operator_name(node))
-        if kind is None:
+        if kind is None or (kind == "dropout" and arguments(node)["train"]):  # one that drops in evaluation too
             continue
         key = f"{node.target} {fx.map_arg((node.args[1:], node.kwargs), lambda source: str(source.target))}"
         key = node.name if kind == "dropout" else key
         if key not in parts:
-            module = _module(traced, node, kind)
+            module = _module(traced, node, kind, made)
             if module is None:
                 continue
             parts[key] = _Part(node.meta[PATH], kind, module)
@@ -73,7 +74,7 @@ def _modules(traced: Traced) -> Sequence[_Part]:
     return list(parts.values())
 
 
-def _module(traced: Traced, node: fx.Node, kind: str) -> nn.Module | None:
+def _module(traced: Traced, node: fx.Node, kind: str, made: dict[str, nn.Parameter]) -> nn.Module | None:
     """Return the module of a call; None if its weights are computed from the input."""
     args = arguments(node)
     rank = len(node.args[0].meta[VALUE].shape)  # type: ignore[union-attr]
@@ -86,9 +87,15 @@ def _module(traced: Traced, node: fx.Node, kind: str) -> nn.Module | None:
     module = {"conv": _convolution, "linear": _linear, "norm": _norm}[kind](traced, node, args)
     for name in ("weight", "bias"):
         if args[name] is not None:
-            learned = args[name].target in traced.learned
-            setattr(module, name, nn.Parameter(_own(traced.constants[args[name].target]), requires_grad=learned))
+            setattr(module, name, _parameter(traced, str(args[name].target), made))
     return module
+
+
+def _parameter(traced: Traced, name: str, made: dict[str, nn.Parameter]) -> nn.Parameter:
+    """Return the parameter of a constant: one, however many modules share it."""
+    if name not in made:
+        made[name] = nn.Parameter(_own(traced.constants[name]), requires_grad=traced.learned.get(name, False))
+    return made[name]
 
 
 def _own(tensor: Tensor) -> Tensor:
@@ -134,15 +141,15 @@ def _norm(traced: Traced, node: fx.Node, args: dict[str, Any]) -> nn.Module:
     return norm
 
 
-def _tensors(traced: Traced) -> Sequence[_Part]:
+def _tensors(traced: Traced, made: dict[str, nn.Parameter]) -> Sequence[_Part]:
     """Return what the graph reads itself."""
     parts: dict[str, _Part] = {}
     for node in traced.graph.nodes:
         if node.op == "get_attr":
             name = str(node.target)
             if name not in parts:
-                value = _own(traced.constants[name])
-                value = nn.Parameter(value) if name in traced.learned else value
+                learned = name in traced.learned
+                value = _parameter(traced, name, made) if learned else _own(traced.constants[name])
                 parts[name] = _Part(node.meta[PATH], _name(traced, name), value)
             parts[name].nodes.append(node)
     return list(parts.values())
@@ -159,11 +166,13 @@ def _targets(parts: Sequence[_Part]) -> Sequence[str]:
     """Return names: that of the layer, if it has become one module; else that of the layer and of the part."""
     count = Counter(part.path for part in parts)
     around = {".".join(part.path.split(".")[:end]) for part in parts for end in range(len(part.path.split(".")))}
+    reserved = set(dir(fx.GraphModule(nn.Module(), fx.Graph())))  # the result has attributes of these names
     taken: set[str] = set()
     targets = []
     for part in parts:
         alone = part.path and count[part.path] == 1 and part.path not in around and isinstance(part.value, nn.Module)
         target = part.path if alone else ".".join(filter(None, (part.path, part.name)))
+        target = ".".join(name + "_" * (name in reserved) for name in target.split("."))
         numbered, place = target, 1
         while numbered in taken:
             numbered, place = f"{target}_{place}", place + 1

@@ -1,6 +1,6 @@
 """What is known of a traced module, and small questions about its nodes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ class Traced:
         module: what was traced: a copy of the caller's module.
         graph: calls of operators; a ``get_attr`` node names one of the constants.
         constants: parameters, buffers, and what was made of them.
-        learned: the names of the constants that are parameters, or made of such.
+        learned: the names of the constants that are parameters, or made of such, and whether they require gradients.
         own: the names of the constants that the module itself holds.
         guards: conditions on the sizes of the inputs, in Python.
         inputs: the nodes of the inputs by argument, in the structure of the arguments.
@@ -27,7 +27,7 @@ class Traced:
     module: nn.Module
     graph: fx.Graph
     constants: dict[str, Tensor] = field(default_factory=dict)
-    learned: set[str] = field(default_factory=set)
+    learned: dict[str, bool] = field(default_factory=dict)
     own: set[str] = field(default_factory=set)
     guards: Sequence[str] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -35,6 +35,12 @@ class Traced:
     def constant(self, node: object) -> Tensor | None:
         """Return the tensor that a node reads; None if it is no constant."""
         return self.constants[str(node.target)] if isinstance(node, fx.Node) and node.op == "get_attr" else None
+
+    def learn(self, name: str, sources: Iterable[str]) -> None:
+        """Note that a constant is made of others: it is learned if one of them is."""
+        gradients = [self.learned[source] for source in sources if source in self.learned]
+        if gradients:
+            self.learned[name] = any(gradients)
 
     def sweep(self) -> None:
         """Erase the nodes that nobody uses."""

@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,27 +11,62 @@ from torch.utils import _pytree as pytree
 
 from equiconv.errors import ExportError
 from equiconv.execution import Plan
+from equiconv.exporting.guards import check_guards
 from equiconv.exporting.inlining import Inliner
 from equiconv.exporting.traced import PATH, VALUE, Traced, alike
 
 IMAGE = 4  # the dimensions that a tensor has at least, if the last two are rows and columns
+MORE = 32  # rows and columns that are added: halved five times, sizes stay as even or odd as they were
 
 
-def trace(module: nn.Module, args: tuple[Tensor, ...]) -> Traced:
-    """Return the graph of a module in evaluation: the batch stays open, and the sizes of images where that goes.
+def traces(module: nn.Module, args: tuple[Tensor, ...], *, gradients: bool) -> Iterator[Traced]:
+    """Yield graphs of a module in evaluation, the most general first.
+
+    The batch is open in all of them, and the sizes of images where that goes. The first is traced for images that are
+    larger than those of the example, where a map of one pixel would be taken as one of a size that is built in; it may
+    not hold for the example, if the module goes another way there.
+
+    Args:
+        module: what is traced.
+        args: its arguments.
+        gradients: note where gradients are stopped.
 
     Raises:
         ExportError: if the module cannot be traced.
     """
     bound = inspect.signature(module.forward).bind(*args).arguments
-    try:
-        return _traced(module, args, bound, free=True)
-    except Exception:  # what PyTorch raises where sizes do not stay open has no class in common
-        return _traced(module, args, bound, free=False)
+    larger = tuple(_larger(x) for x in args)
+    for given in (larger, args):
+        try:
+            traced = _traced(module, given, bound, free=True, gradients=gradients)
+        except Exception:  # what PyTorch raises where sizes do not stay open has no class in common
+            continue
+        yield traced
+    yield _traced(module, args, bound, free=False, gradients=gradients)
 
 
-def _traced(module: nn.Module, args: tuple[Tensor, ...], bound: Mapping[str, Any], *, free: bool) -> Traced:
-    program = _program(module, args, pytree.tree_map(lambda x: _open_sizes(x, free), dict(bound)))
+def _larger(x: Tensor) -> Tensor:
+    """Return images that are repeated to have more rows and columns."""
+    if x.dim() < IMAGE:
+        return x
+    h, w = (size + MORE * (size > 1) for size in x.shape[-2:])
+    return resized(x, (*x.shape[:-2], h, w))
+
+
+def resized(x: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Return a tensor of these sizes that repeats the entries of another."""
+    for axis, size in enumerate(sizes):
+        if size != x.shape[axis]:
+            x = x.index_select(axis, torch.arange(size, device=x.device) % x.shape[axis])
+    return x
+
+
+def _traced(
+    module: nn.Module, args: tuple[Tensor, ...], bound: Mapping[str, Any], *, free: bool, gradients: bool
+) -> Traced:
+    flat, structure = pytree.tree_flatten(dict(bound))
+    sizes = pytree.tree_unflatten([_open_sizes(x, free) for x in flat], structure)
+    program = _program(module, args, sizes, gradients)
     traced = Traced(module, fx.Graph())
     inputs = _inputs(traced, program)
     if any(alike(node.meta[VALUE].shape[0], len(x)) for node, x in zip(inputs, args, strict=True)):
@@ -39,9 +74,9 @@ def _traced(module: nn.Module, args: tuple[Tensor, ...], bound: Mapping[str, Any
             "the number of images in a batch is built into the module, or its inputs are not batches of the same size; "
             "write forward so that it takes any number of images"
         )
-    traced.inputs = pytree.tree_unflatten(inputs, pytree.tree_structure(dict(bound)))
-    traced.guards = [guard for guard in program._guards_code if not guard.endswith("!= 1")]
-    _check_guards(traced)
+    traced.inputs = pytree.tree_unflatten(inputs, structure)
+    traced.guards = list(dict.fromkeys(program._guards_code))
+    check_guards(traced)
     return traced
 
 
@@ -53,11 +88,11 @@ def _open_sizes(x: Tensor, free: bool) -> dict[int, Any]:
     return {0: Dim.AUTO} | {axis: Dim.AUTO for axis in image if x.shape[axis] > 1}
 
 
-def _program(module: nn.Module, args: tuple[Tensor, ...], sizes: dict[str, Any]) -> Any:
+def _program(module: nn.Module, args: tuple[Tensor, ...], sizes: dict[str, Any], gradients: bool) -> Any:
     from torch.export import export
 
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.set_grad_enabled(gradients):
             warnings.simplefilter("ignore")  # about what torch itself deprecates
             return export(module, args, dynamic_shapes=sizes, strict=False)
     except Exception as error:
@@ -89,7 +124,7 @@ def _inputs(traced: Traced, program: Any) -> list[fx.Node]:
             traced.constants[name] = tensor.detach()
             traced.own.add(name)
             if isinstance(tensor, nn.Parameter):
-                traced.learned.add(name)
+                traced.learned[name] = tensor.requires_grad
             new = traced.graph.get_attr(name)
         new.meta = {VALUE: node.meta[VALUE], PATH: str(spec.target or "").rpartition(".")[0]}
         inliner.known[node] = new
@@ -99,10 +134,10 @@ def _inputs(traced: Traced, program: Any) -> list[fx.Node]:
 
 
 def _plain(value: Any) -> Any:
-    """Return an output made of tuples, lists and dicts of tensors and numbers; refuse others."""
-    if type(value) in (tuple, list):
-        return type(value)(_plain(part) for part in value)
-    if type(value) is dict:
+    """Return an output as plain tuples, lists and dicts of tensors and numbers; refuse what holds others."""
+    if isinstance(value, tuple | list):  # a named one becomes a plain one
+        return (tuple if isinstance(value, tuple) else list)(_plain(part) for part in value)
+    if isinstance(value, dict):
         return {key: _plain(part) for key, part in value.items()}
     if value is None or isinstance(value, fx.Node | bool | int | float | str):
         return value
@@ -129,15 +164,3 @@ def _ancestors(path: str) -> list[str]:
     """Return a path and those of all modules around it, but for the outermost."""
     names = path.split(".") if path else []
     return [".".join(names[: count + 1]) for count in range(len(names))]
-
-
-def guard_values(traced: Traced, inputs: Mapping[str, Any]) -> list[Any]:
-    """Return the value of every guard, for inputs in the structure of the arguments."""
-    names = {"L": inputs, "max": torch.sym_max, "min": torch.sym_min, "__builtins__": {}}
-    return [eval(guard, dict(names)) for guard in traced.guards]
-
-
-def _check_guards(traced: Traced) -> None:
-    """Raise an exception unless all guards can be written into a graph."""
-    tracer = fx.proxy.GraphAppendingTracer(fx.Graph())
-    guard_values(traced, pytree.tree_map(lambda node: fx.Proxy(tracer.graph.placeholder("x"), tracer), traced.inputs))

@@ -1,14 +1,15 @@
 """Equivariant networks as ordinary PyTorch networks, to be trained on without the constraint."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
 
 from equiconv.errors import ExportError
 from equiconv.exporting.export import copied
-from equiconv.exporting.writing import Example, arguments_of, compare, write
+from equiconv.exporting.writing import Example, arguments_of, compare, first_outputs, outputs, same, write
 from equiconv.groups import FieldType
 from equiconv.layers import FieldBatchNorm, FieldDropout
 from equiconv.layers.convolution import Convolution
@@ -34,12 +35,13 @@ def to_torch(module: nn.Module, example: Example, *, freeze: bool = False) -> fx
             running statistics as they are, and becomes a learned scale and shift; if False, the network is refused.
 
     Returns:
-        A ``torch.fx.GraphModule`` in the mode of the module. It takes any number of images, and images of other sizes
-        where the module does.
+        A ``torch.fx.GraphModule``, each part in the mode of the layer that it comes from. It takes any number of
+        images, and images of other sizes where the module does.
 
     Raises:
-        ExportError: where ``equiconv.export`` raises it; if a batch norm has no counterpart and ``freeze`` is False; or
-            if ``forward`` does other things in training than in evaluation, besides batch norm and dropout.
+        ExportError: where ``equiconv.export`` raises it; if a batch norm has no counterpart and ``freeze`` is False; if
+            ``forward`` does other things in training than in evaluation, besides batch norm and dropout; or if it
+            changes gradients itself.
 
     Example:
         >>> import torch
@@ -53,13 +55,24 @@ def to_torch(module: nn.Module, example: Example, *, freeze: bool = False) -> fx
     args = arguments_of(module, example)
     with torch.inference_mode(False), torch.no_grad(), full_precision(args[0]):
         own, frozen = _prepared(copied(module), freeze)
+        modes = {path: layer.training for path, layer in own.named_modules()}
         name = type(module).__name__
-        compare(copied(module).eval()(*args), own.eval()(*args), name)
+        compare(first_outputs(copied(module).eval(), args), outputs(own.eval(), args), name)
         written = write(own, args, trainable=True)
-        compare(own(*args), written(*args), name)
+        compare(outputs(own, args), outputs(written, args), name)
+        _compare_gradients(own, written, args, name)
         if not frozen:
             _compare_in_training(own, copy.deepcopy(written), args, name)
-    return written.train(module.training)
+    for path, part in written.named_modules():
+        part.training = modes[_nearest(path, modes)]
+    return written
+
+
+def _nearest(path: str, known: Container[str]) -> str:
+    """Return the path of the innermost module around a path that is known."""
+    while path not in known:
+        path = path.rpartition(".")[0]
+    return path
 
 
 def _prepared(module: nn.Module, freeze: bool) -> tuple[nn.Module, bool]:
@@ -81,6 +94,8 @@ def _prepared(module: nn.Module, freeze: bool) -> tuple[nn.Module, bool]:
                 )
             plain |= {} if norm is None else {layer: norm}
             frozen |= norm is None
+    for layer, new in plain.items():
+        new.train(layer.training)
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if child in plain:
@@ -149,19 +164,65 @@ def _block(
     if layer.weight is not None and layer.bias is not None:
         norm.weight.copy_(layer.weight[:, summand])
         norm.bias.copy_(layer.bias[:, row] * height)
+        norm.weight.requires_grad_(layer.weight.requires_grad)
+        norm.bias.requires_grad_(layer.bias.requires_grad)
     return norm
 
 
 def _compare_in_training(module: nn.Module, written: nn.Module, args: tuple[Tensor, ...], name: str) -> None:
     """Raise ExportError unless both compute the same in training, and in evaluation after it."""
-    outputs = []
-    for net in (module.train(), written.train()):
-        with torch.random.fork_rng(_devices(args)):
-            torch.manual_seed(0)
-            outputs.append((net(*args), net.eval()(*args)))
-    reason = "forward may do nothing else in training than in evaluation, but for batch norms and dropouts"
-    compare(outputs[0], outputs[1], f"{name} in training", reason)
+    before = copy.deepcopy(module)
+    expected, got = ((outputs(net.train(), args), outputs(net.eval(), args)) for net in (module, written))
+    if not same(expected, got):
+        found = _other_in_training(before, args)
+        reason = f"no counterpart trains as {' and '.join(found)}; " if found else ""
+        reason += "forward may do nothing else in training than in evaluation, but for batch norms and dropouts"
+        compare(expected, got, f"{name} in training", reason)
 
 
-def _devices(args: tuple[Tensor, ...]) -> list[torch.device]:
-    return [args[0].device] if args[0].device.type == "cuda" else []
+def _other_in_training(module: nn.Module, args: tuple[Tensor, ...]) -> list[str]:
+    """Return the layers, but for batch norms and dropouts, that compute something else in training."""
+    expected, found = outputs(copy.deepcopy(module).train(), args), []
+    for path, layer in module.named_modules():
+        if not path or isinstance(layer, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd):
+            continue
+        other = copy.deepcopy(module).train()
+        other.get_submodule(path).training = False
+        if not same(expected, outputs(other, args)):
+            found.append(f"{path}, {type(layer).__name__}")
+    return found
+
+
+def _compare_gradients(module: nn.Module, written: nn.Module, args: tuple[Tensor, ...], name: str) -> None:
+    """Raise ExportError unless gradients are the same: of inputs, and of parameters that both have."""
+    theirs = dict(written.named_parameters())
+    common = [
+        path
+        for path, own in module.named_parameters()
+        if own.requires_grad and path in theirs and torch.equal(own, theirs[path])
+    ]
+    expected, got = (_gradients(net, args, common) for net in (module, written))
+    if not same(expected, got, 0.01):  # where a rectifier is close to its kink, rounding may go to the other side
+        raise ExportError(
+            f"{name}: gradients of what was written differ from those of the module; forward may not change them "
+            "itself, as autograd.Function and hooks do"
+        )
+
+
+def _gradients(module: nn.Module, args: tuple[Tensor, ...], names: Sequence[str]) -> list[Tensor]:
+    """Return gradients of inputs and of some parameters, of a sum of outputs with weights that are always the same."""
+    with torch.enable_grad():
+        inputs = tuple(_away_from(x).requires_grad_() if x.is_floating_point() else x for x in args)
+        wanted = [x for x in inputs if x.requires_grad] + [module.get_parameter(name) for name in names]
+        results = [y for y in pytree.tree_leaves(outputs(module, inputs)) if isinstance(y, Tensor) and y.requires_grad]
+        if not results or not wanted:
+            return []
+        weights = [torch.linspace(-1, 1, y.numel(), device=y.device).sin().reshape(y.shape).to(y) for y in results]
+        found = torch.autograd.grad(results, wanted, weights, allow_unused=True)
+    return [torch.zeros_like(x) if gradient is None else gradient for x, gradient in zip(wanted, found, strict=True)]
+
+
+def _away_from(x: Tensor) -> Tensor:
+    """Return a tensor close to another, of which no entries are equal: rounding would say which is the maximum."""
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    return x + 0.1 * (1 + x.abs().mean()) * noise.to(x)
