@@ -5,6 +5,7 @@ from torch import nn
 from equiconv.groups import P4, P4M, FieldType
 from equiconv.interop.pooling import WindowMaxPool
 from equiconv.layers import GroupConv2d
+from equiconv.layers.layer import check_flags
 from equiconv.layers.window import Size
 
 __all__ = ["GroupMaxPool2d", "P4ConvP4", "P4ConvZ2", "P4MConvP4M", "P4MConvZ2"]
@@ -52,7 +53,7 @@ def P4ConvZ2(
     Source:
         Cohen and Welling, Group Equivariant Convolutional Networks (ICML 2016), equation 10.
     """
-    return _conv(FieldType(P4().trivial, in_channels), out_channels, kernel_size, stride, padding, bias, exact)
+    return conv(FieldType(P4().trivial, in_channels), out_channels, kernel_size, stride, padding, bias, exact)
 
 
 def P4ConvP4(
@@ -77,7 +78,7 @@ def P4ConvP4(
     Source:
         Cohen and Welling, Group Equivariant Convolutional Networks (ICML 2016), equation 11.
     """
-    return _conv(FieldType(P4().regular, in_channels), out_channels, kernel_size, stride, padding, bias, exact)
+    return conv(FieldType(P4().regular, in_channels), out_channels, kernel_size, stride, padding, bias, exact)
 
 
 def P4MConvZ2(
@@ -102,7 +103,7 @@ def P4MConvZ2(
     Source:
         Cohen and Welling, Group Equivariant Convolutional Networks (ICML 2016), equation 10.
     """
-    return _conv(FieldType(P4M().trivial, in_channels), out_channels, kernel_size, stride, padding, bias, exact)
+    return conv(FieldType(P4M().trivial, in_channels), out_channels, kernel_size, stride, padding, bias, exact)
 
 
 def P4MConvP4M(
@@ -127,10 +128,10 @@ def P4MConvP4M(
     Source:
         Cohen and Welling, Group Equivariant Convolutional Networks (ICML 2016), equation 11.
     """
-    return _conv(FieldType(P4M().regular, in_channels), out_channels, kernel_size, stride, padding, bias, exact)
+    return conv(FieldType(P4M().regular, in_channels), out_channels, kernel_size, stride, padding, bias, exact)
 
 
-def _conv(
+def conv(
     in_type: FieldType,
     out_channels: int,
     kernel_size: Size,
@@ -138,9 +139,22 @@ def _conv(
     padding: Size | str,
     bias: bool,
     exact: bool,
+    factorization: str | None = None,
+    separable: bool = True,
 ) -> GroupConv2d:
-    out_type = FieldType(in_type.group.regular, out_channels)
-    return GroupConv2d(in_type, out_type, kernel_size, stride=stride, padding=padding, bias=bias, exact=exact)
+    """Return the layer into regular fields that the arguments of all these functions mean."""
+    check_flags("a separable convolution", separable=separable)
+    return GroupConv2d(
+        in_type,
+        FieldType(in_type.group.regular, out_channels),
+        kernel_size,
+        stride=stride,
+        padding=padding,
+        bias=bias,
+        factorization=factorization,
+        exact=exact,
+        execution="auto" if separable else "dense",
+    )
 
 
 def GroupMaxPool2d(

@@ -1,9 +1,8 @@
 """The separable layers of SepGroupPy, by their names and arguments."""
 
 from equiconv.groups import P4, P4M, FieldType
-from equiconv.interop.sepgroupy.layers import P4ConvZ2, P4MConvZ2
+from equiconv.interop.sepgroupy.layers import P4ConvZ2, P4MConvZ2, conv
 from equiconv.layers import GroupConv2d
-from equiconv.layers.layer import check_flags
 from equiconv.layers.window import Size
 
 __all__ = [
@@ -62,27 +61,7 @@ def gP4ConvP4(
         5.
     """
     in_type = FieldType(P4().regular, in_channels)
-    return _factorized(in_type, out_channels, kernel_size, stride, padding, bias, "g", separable, exact)
-
-
-def gP4ConvZ2(
-    in_channels: int,
-    out_channels: int,
-    kernel_size: Size,
-    stride: Size = 1,
-    padding: Size | str = 0,
-    bias: bool = True,
-    *,
-    exact: bool = True,
-) -> GroupConv2d:
-    """Return ``P4ConvZ2(...)``: images have no group axis, and nothing to separate.
-
-    Example:
-        >>> import torch
-        >>> gP4ConvZ2(3, 16, 3, padding=1)(torch.zeros(2, 3, 9, 9)).shape
-        torch.Size([2, 16, 4, 9, 9])
-    """
-    return P4ConvZ2(in_channels, out_channels, kernel_size, stride, padding, bias, exact=exact)
+    return conv(in_type, out_channels, kernel_size, stride, padding, bias, exact, "g", separable)
 
 
 def gP4MConvP4M(
@@ -110,27 +89,7 @@ def gP4MConvP4M(
         5.
     """
     in_type = FieldType(P4M().regular, in_channels)
-    return _factorized(in_type, out_channels, kernel_size, stride, padding, bias, "g", separable, exact)
-
-
-def gP4MConvZ2(
-    in_channels: int,
-    out_channels: int,
-    kernel_size: Size,
-    stride: Size = 1,
-    padding: Size | str = 0,
-    bias: bool = True,
-    *,
-    exact: bool = True,
-) -> GroupConv2d:
-    """Return ``P4MConvZ2(...)``: images have no group axis, and nothing to separate.
-
-    Example:
-        >>> import torch
-        >>> gP4MConvZ2(3, 16, 3, padding=1)(torch.zeros(2, 3, 9, 9)).shape
-        torch.Size([2, 16, 8, 9, 9])
-    """
-    return P4MConvZ2(in_channels, out_channels, kernel_size, stride, padding, bias, exact=exact)
+    return conv(in_type, out_channels, kernel_size, stride, padding, bias, exact, "g", separable)
 
 
 def gcP4ConvP4(
@@ -158,27 +117,7 @@ def gcP4ConvP4(
         6.
     """
     in_type = FieldType(P4().regular, in_channels)
-    return _factorized(in_type, out_channels, kernel_size, stride, padding, bias, "gc", separable, exact)
-
-
-def gcP4ConvZ2(
-    in_channels: int,
-    out_channels: int,
-    kernel_size: Size,
-    stride: Size = 1,
-    padding: Size | str = 0,
-    bias: bool = True,
-    *,
-    exact: bool = True,
-) -> GroupConv2d:
-    """Return ``P4ConvZ2(...)``: images have no group axis, and nothing to separate.
-
-    Example:
-        >>> import torch
-        >>> gcP4ConvZ2(3, 16, 3, padding=1)(torch.zeros(2, 3, 9, 9)).shape
-        torch.Size([2, 16, 4, 9, 9])
-    """
-    return P4ConvZ2(in_channels, out_channels, kernel_size, stride, padding, bias, exact=exact)
+    return conv(in_type, out_channels, kernel_size, stride, padding, bias, exact, "gc", separable)
 
 
 def gcP4MConvP4M(
@@ -206,49 +145,9 @@ def gcP4MConvP4M(
         6.
     """
     in_type = FieldType(P4M().regular, in_channels)
-    return _factorized(in_type, out_channels, kernel_size, stride, padding, bias, "gc", separable, exact)
+    return conv(in_type, out_channels, kernel_size, stride, padding, bias, exact, "gc", separable)
 
 
-def gcP4MConvZ2(
-    in_channels: int,
-    out_channels: int,
-    kernel_size: Size,
-    stride: Size = 1,
-    padding: Size | str = 0,
-    bias: bool = True,
-    *,
-    exact: bool = True,
-) -> GroupConv2d:
-    """Return ``P4MConvZ2(...)``: images have no group axis, and nothing to separate.
-
-    Example:
-        >>> import torch
-        >>> gcP4MConvZ2(3, 16, 3, padding=1)(torch.zeros(2, 3, 9, 9)).shape
-        torch.Size([2, 16, 8, 9, 9])
-    """
-    return P4MConvZ2(in_channels, out_channels, kernel_size, stride, padding, bias, exact=exact)
-
-
-def _factorized(
-    in_type: FieldType,
-    out_channels: int,
-    kernel_size: Size,
-    stride: Size,
-    padding: Size | str,
-    bias: bool,
-    factorization: str,
-    separable: bool,
-    exact: bool,
-) -> GroupConv2d:
-    check_flags("a separable convolution", separable=separable)
-    return GroupConv2d(
-        in_type,
-        FieldType(in_type.group.regular, out_channels),
-        kernel_size,
-        stride=stride,
-        padding=padding,
-        bias=bias,
-        factorization=factorization,
-        exact=exact,
-        execution="auto" if separable else "dense",
-    )
+# images have no group axis, and nothing to separate
+gP4ConvZ2 = gcP4ConvZ2 = P4ConvZ2  # noqa: N816 (the names are SepGroupPy's)
+gP4MConvZ2 = gcP4MConvZ2 = P4MConvZ2  # noqa: N816
