@@ -13,7 +13,7 @@ from samples import GRID, OFF_GRID, SOME
 
 import equiconv.groups as everything
 from equiconv.errors import GroupError, ShapeError
-from equiconv.groups import P4, P4M, Cyclic, Dihedral, Flip, Group, HueShift, Trivial
+from equiconv.groups import P4, P4M, ColorModel, Cyclic, Dihedral, Flip, Group, HueShift, Tone, Trivial
 from equiconv.groups.irreps import cyclic_table
 from equiconv.testing import assert_group_laws, move_image
 
@@ -229,25 +229,34 @@ def test_numpy_numbers():
     assert np.int64(3) * P4().regular == 3 * P4().regular
 
 
+class Channels(ColorModel):
+    """Red, green and blue themselves."""
+
+    axes = ("interval", "interval", "interval")
+
+    def of(self, images):
+        return images
+
+    def images(self, coordinates):
+        return coordinates
+
+
 class Inverted(Group):
-    """Two elements, the second of which turns colors to their negatives: a photometric action that is not linear."""
+    """Two elements, the second of which turns colors to their negatives: half a turn of the cover of each channel."""
 
     def __init__(self):
-        super().__init__(cyclic_table(2))
+        super().__init__(cyclic_table(2), tone=Tone(Channels(), np.outer([0, 1], [1, 1, 1])))
 
     @property
     def arguments(self):
         return ()
 
-    def transform_image(self, x, g):
-        return 1 - x if self.check_element(g) else x
-
 
 def test_products_and_subgroups_ask_how_a_group_moves_images():
     group, x = Inverted() * P4(), torch.rand(3, 4, 5)
-    assert torch.equal(group.transform_image(x, 5), 1 - torch.rot90(x, 1, (-2, -1)))
-    assert torch.equal(group.subgroup([4]).transform_image(x, 1), 1 - x)
-    assert torch.equal((1 * Inverted().image).transform(x[None], 1), 1 - x[None])
+    torch.testing.assert_close(group.transform_image(x, 5), 1 - torch.rot90(x, 1, (-2, -1)))
+    torch.testing.assert_close(group.subgroup([4]).transform_image(x, 1), 1 - x)
+    torch.testing.assert_close((1 * Inverted().image).transform(x[None], 1), 1 - x[None])
 
 
 def test_images_of_whole_numbers_have_no_mixed_colors():

@@ -2,6 +2,6 @@
 
 from equiconv.execution.cache import Cache, may_be_kept
 from equiconv.execution.choice import alternative, pays
-from equiconv.execution.plan import DensePlan, Job, Plan
+from equiconv.execution.plan import DensePlan, Job, Plan, with_bias
 
-__all__ = ["Cache", "DensePlan", "Job", "Plan", "alternative", "may_be_kept", "pays"]
+__all__ = ["Cache", "DensePlan", "Job", "Plan", "alternative", "may_be_kept", "pays", "with_bias"]

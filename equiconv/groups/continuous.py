@@ -7,6 +7,7 @@ import numpy as np
 
 from equiconv.errors import GroupError, ShapeError
 from equiconv.groups import irreps
+from equiconv.groups.action import Action
 from equiconv.groups.group import Group
 from equiconv.groups.laws import Floats, snapped
 from equiconv.groups.plane import Cyclic, Dihedral, Trivial
@@ -75,10 +76,10 @@ class Continuous(Group):
         """
         return self._named(band_limited(self, Trivial()), "regular")
 
-    def coordinates(self, plane: Floats, color: Floats) -> Floats:
+    def coordinates(self, action: Action) -> Floats:
         """Return the weights ``(n, order)`` with which the tables interpolate at elements that move as given."""
-        mirrored = np.linalg.det(plane) < 0
-        if not np.allclose(color, np.eye(3)) or (mirrored.any() and self.order == self.steps):
+        plane, mirrored = action.plane, np.linalg.det(action.plane) < 0
+        if action.mixes_colors or action.tone.moves or (mirrored.any() and self.order == self.steps):
             raise GroupError(f"{self!r} holds rotations{' and reflections' * (self.order > self.steps)} only")
         turns = np.where(mirrored[:, None, None], np.diag([1.0, -1.0]) @ plane, plane)  # flipped after the turn
         angles = np.arctan2(turns[:, 1, 0], turns[:, 0, 0])

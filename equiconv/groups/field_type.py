@@ -106,11 +106,12 @@ class FieldType(WriteOnce):
             GroupError: if g is not an element.
         """
         g = self.group.check_element(g)
-        fields = self.fields(x)
-        if self.representation == self.group.image:
-            return self.like(self.group.transform_image(fields, g))
-        moved = move_plane(fields, self.group.plane[g])
-        rho = torch.tensor(self.representation.rho[g].tolist(), dtype=x.dtype, device=x.device)
+        fields, rep = self.fields(x), self.representation  # (b, n, d, h, w)
+        shifted = fields if rep.is_linear else rep.tone.transform(fields, g)
+        moved = move_plane(shifted, self.group.plane[g])
+        if rep.is_identity:
+            return self.like(moved)
+        rho = torch.tensor(rep.rho[g].tolist(), dtype=x.dtype, device=x.device)
         return self.like(torch.einsum("ij,bnjhw->bnihw", rho, moved))
 
     def transform_each(self, x: Tensor, elements: Ints, *, interpolation: str = "bicubic") -> Tensor:
@@ -133,9 +134,8 @@ class FieldType(WriteOnce):
         elements = check_elements(self.group, elements, len(x))
         if (sources := self.sources(elements, *x.shape[-2:])) is not None:
             return self.like(take(fields.flatten(2), sources).view(fields.shape))
-        if rep == self.group.image:
-            return self.like(self.group.transform_images(fields, elements, interpolation=interpolation))
-        moved = move_planes(fields, self.group.plane[elements], interpolation)
+        shifted = fields if rep.is_linear else rep.tone.transform(fields, elements)
+        moved = move_planes(shifted, self.group.plane[elements], interpolation)
         if rep.is_identity:
             return self.like(moved)
         rho = torch.tensor(rep.rho[elements].tolist(), dtype=x.dtype, device=x.device).view(-1, rep.dim, rep.dim)
@@ -153,8 +153,7 @@ class FieldType(WriteOnce):
             Places in the fiber and the plane of a field together, ``(B, d*H*W)``.
         """
         group, permutation = self.group, self.representation.permutation
-        special = self.representation == group.image and not group.is_linear
-        if special or permutation is None or not on_grid(group.plane[elements]).all():
+        if not self.representation.is_linear or permutation is None or not on_grid(group.plane[elements]).all():
             return None
         fibers = permutation[group.inverse[elements]]  # (b, d)
         pixels = pixel_sources(group.plane[elements], height, width)  # (b, h*w)

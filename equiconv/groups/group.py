@@ -1,40 +1,43 @@
-"""Groups: a product table, how each element moves the plane and the colors, and the ``*`` operator."""
+"""Groups: a product table, how each element moves images, and the ``*`` operator."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
-from torch import Tensor
 
 from equiconv.errors import GroupError
 from equiconv.groups import irreps, laws
-from equiconv.groups.batches import acting_alike, check_batch, check_image, move_one_by_one
-from equiconv.groups.laws import Floats, Ints, frozen, snapped
-from equiconv.groups.moves import is_signed_permutation, move_colors, move_plane, move_planes
+from equiconv.groups.acting import Acting
+from equiconv.groups.action import Action
+from equiconv.groups.batches import acting_alike
+from equiconv.groups.laws import Floats, Ints, frozen
 from equiconv.groups.quotient import band_limited, on_cosets
 from equiconv.groups.representation import Representation
-from equiconv.groups.values import WriteOnce, enclosed, integer
+from equiconv.groups.tone import Tone
+from equiconv.groups.values import enclosed, integer
 
 if TYPE_CHECKING:
     from equiconv.groups.subgroup import Subgroup
 
 
-class Group(WriteOnce, ABC):
+class Group(Acting):
     """Hold a finite group: elements are the integers ``0 .. order - 1``, 0 is the identity.
 
-    A group is its product table and how its elements move the plane and the colors; two groups are equal if these are.
-    Immutable and hashable. ``a * b`` is the direct product. To add a group, subclass, call this constructor and return
-    the constructor arguments from ``arguments``: the laws are checked, everything else follows.
+    A group is its product table and how its elements move images; two groups are equal if these are. Immutable and
+    hashable. ``a * b`` is the direct product. To add a group, subclass, call this constructor and return the
+    constructor arguments from ``arguments``: the laws are checked, everything else follows.
 
     Args:
         table: ``table[a, b]`` is the product a.b (b acts first), shape ``(order, order)``.
         plane: orthogonal matrices on (x right, y up), shape ``(order, 2, 2)``; None if the plane stays.
-        color: orthogonal matrices on (R, G, B), shape ``(order, 3, 3)``; None if the colors stay.
+        color: orthogonal matrices on (R, G, B), shape ``(order, 3, 3)``; None if no matrix moves the colors.
+        tone: shifts along the axes of a color model, for what is not linear in RGB; None if there are none.
 
     Raises:
-        GroupError: if the table is not that of a group, or the matrices do not multiply as the table says.
+        GroupError: if the table is not that of a group, the matrices do not multiply or the shifts add up as the table
+            says, or matrices and shifts of the colors do not commute.
 
     Example:
         >>> from equiconv.groups import HueShift, P4M
@@ -45,25 +48,31 @@ class Group(WriteOnce, ABC):
         (HueShift(3), Dihedral(4))
     """
 
-    def __init__(self, table: Ints, *, plane: Floats | None = None, color: Floats | None = None) -> None:
+    def __init__(
+        self, table: Ints, *, plane: Floats | None = None, color: Floats | None = None, tone: Tone | None = None
+    ) -> None:
         self.table: Ints = frozen(table, np.int64)
         laws.check_table(self.table)
         self.order: int = len(self.table)
         self.generators: tuple[int, ...] = laws.generating_set(self.table)
         self.inverse: Ints = frozen(self.table.argmin(axis=1), np.int64)
-        self.plane = self._action(plane, 2, "plane")
-        self.color = self._action(color, 3, "color")
-
-    def _action(self, matrices: Floats | None, dim: int, what: str) -> Floats:
-        still = np.tile(np.eye(dim), (self.order, 1, 1))
-        moves = frozen(still if matrices is None else snapped(np.asarray(matrices, np.float64)), np.float64)
-        laws.check_action(self.table, self.generators, moves, dim, what)
-        return moves
+        still = Action.still(self.order)
+        self.action = Action(
+            still.plane if plane is None else plane, still.color if color is None else color, tone or still.tone
+        )
+        self.action.check_law(self.table, self.generators)
 
     @property
     @abstractmethod
     def arguments(self) -> tuple[object, ...]:
         """The constructor arguments, from which repr, pickle and copies rebuild the group."""
+
+    @property
+    def linear(self) -> tuple["Group", Ints]:
+        """A group that moves kernels as the elements of this one do, and which of its elements each one is."""
+        from equiconv.groups.linear import linear_part  # it is a group
+
+        return linear_part(self)
 
     @property
     def factors(self) -> tuple["Group", ...]:
@@ -105,26 +114,6 @@ class Group(WriteOnce, ABC):
             raise GroupError(f"an exponent is an integer; got {exponent!r}")
         return reduce(lambda a, _: int(self.table[a, base]), range(times % self.order), 0)  # g^order is the identity
 
-    @cached_property
-    def moves_plane(self) -> bool:
-        """Whether any element moves the plane."""
-        return not np.allclose(self.plane, np.eye(2), atol=laws.TOLERANCE)
-
-    @cached_property
-    def moves_color(self) -> bool:
-        """Whether any element moves the colors."""
-        return not np.allclose(self.color, np.eye(3), atol=laws.TOLERANCE)
-
-    @property
-    def is_linear(self) -> bool:
-        """Whether elements move images by ``plane`` and ``color`` alone."""
-        return type(self).transform_image is Group.transform_image
-
-    @cached_property
-    def keeps_grid(self) -> bool:
-        """Whether all elements send pixels to pixels: quarter turns and flips along the axes or diagonals."""
-        return is_signed_permutation(self.plane)
-
     def _named(self, rho: Floats, name: str, *, flat: bool = False) -> Representation:
         return Representation(self, rho, name=f"{enclosed(self)}.{name}", flat=flat)
 
@@ -140,8 +129,22 @@ class Group(WriteOnce, ABC):
 
     @cached_property
     def image(self) -> Representation:
-        """The representation of RGB images, moved by ``color``. Its fields are flat, ``(B, 3 n, H, W)``."""
-        return self._named(self.color, "image", flat=True)
+        """The representation of RGB images, moved by ``color`` and ``tone``. Its fields are flat, ``(B, 3 n, H, W)``.
+
+        If the group is not linear the images have values from 0 to 1, and ``rho`` is what is left: ``color``.
+        """
+        return Representation(self, self.color, name=f"{enclosed(self)}.image", flat=True, tone=self.tone)
+
+    @cached_property
+    def cover(self) -> Representation:
+        """The representation of images by their coordinates on the cover of ``tone``, ``(B, 3 n, H, W)``.
+
+        There every shift is exact; ``tone.model.of(images)`` are the coordinates.
+        """
+        if self.is_linear or self.action.mixes_colors:
+            raise GroupError(f"{self!r} moves colors by matrices or not at all: only shifts have a cover; take image")
+        tone = self.tone.on_cover()
+        return Representation(self, self.color, name=f"{enclosed(self)}.cover", flat=True, tone=tone)
 
     @cached_property
     def vector(self) -> Representation:
@@ -189,12 +192,11 @@ class Group(WriteOnce, ABC):
         part = self.subgroup(which)
         return self._named(on_cosets(part), f"quotient({part.which!r})")
 
-    def coordinates(self, plane: Floats, color: Floats) -> Floats:
+    def coordinates(self, action: Action) -> Floats:
         """Return how elements that are given by their action are made of those in the tables.
 
         Args:
-            plane: how each of n elements moves the plane, ``(n, 2, 2)``.
-            color: how they move the colors, ``(n, 3, 3)``.
+            action: how each of n elements moves images.
 
         Returns:
             Weights ``(n, order)`` with ``rho(h) = sum_g weights[h, g] rho[g]`` for every representation: a single 1
@@ -203,7 +205,7 @@ class Group(WriteOnce, ABC):
         Raises:
             GroupError: if no element of the group moves so, or several do.
         """
-        return acting_alike(self, plane, color)
+        return acting_alike(self, action)
 
     def subgroup(self, which: "Group | Iterable[int]") -> "Subgroup":
         """Return a subgroup.
@@ -224,48 +226,6 @@ class Group(WriteOnce, ABC):
             return which
         return Subgroup(self, which)
 
-    def transform_image(self, x: Tensor, g: int) -> Tensor:
-        """Move an image by the element ``g``: pixels by ``plane[g]``, colors by ``color[g]``.
-
-        A photometric group that is not linear in RGB overrides this method; products and subgroups ask it. Kernels are
-        moved by ``color``, so such a group needs a first layer that moves the image instead.
-
-        Args:
-            x: images, shape ``(..., C, H, W)``; C = 3 if the group moves colors.
-            g: the element.
-
-        Returns:
-            The moved images; exact for quarter turns and flips, else interpolated bicubically with zeros from outside.
-            Colors are not clipped: only ``HueShift(3)`` keeps all of them within the RGB cube.
-
-        Raises:
-            GroupError: if g is not an element.
-            ShapeError: if x has fewer than three axes, or colors move and C is not 3 or x holds whole numbers.
-        """
-        moved = move_plane(check_image(self, x), self.plane[self.check_element(g)])
-        return move_colors(moved, self.color[g]) if self.moves_color else moved
-
-    def transform_images(self, x: Tensor, elements: Ints, *, interpolation: str = "bicubic") -> Tensor:
-        """Move each image of a batch by an element of its own, as ``transform_image`` does.
-
-        Args:
-            x: images, shape ``(B, ..., C, H, W)``; square if an element exchanges rows and columns.
-            elements: those of the group, shape ``(B,)``.
-            interpolation: of angles off the grid, ``"bicubic"``, ``"bilinear"`` or ``"nearest"``.
-
-        Returns:
-            The moved images, of the shape of x.
-
-        Raises:
-            GroupError: if there is not one element for each image.
-            ShapeError: as of ``transform_image``; if they are no batch, or not square; if nothing interpolates so.
-        """
-        elements = check_batch(self, x, elements, interpolation)
-        if not self.is_linear:
-            return move_one_by_one(self, x, elements, interpolation)
-        moved = move_planes(x, self.plane[elements], interpolation)
-        return move_colors(moved, self.color[elements]) if self.moves_color else moved
-
     def __mul__(self, other: "Group") -> "Group":
         if not isinstance(other, Group):
             return self.__rmul__(other)
@@ -282,8 +242,7 @@ class Group(WriteOnce, ABC):
         return self is other or (
             self.max_frequency == other.max_frequency
             and np.array_equal(self.table, other.table)
-            and np.allclose(self.plane, other.plane, atol=laws.TOLERANCE)
-            and np.allclose(self.color, other.color, atol=laws.TOLERANCE)
+            and self.action == other.action
         )
 
     def __hash__(self) -> int:

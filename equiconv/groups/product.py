@@ -4,9 +4,9 @@ import math
 import operator
 from fractions import Fraction
 from functools import cached_property, reduce
+from typing import NoReturn
 
 import numpy as np
-from torch import Tensor
 
 from equiconv.errors import GroupError
 from equiconv.groups import irreps, laws
@@ -39,11 +39,8 @@ class DirectProduct(Group):
             _check_commuting(b, a)
         if sum(group.max_frequency is not None for group in groups) > 1:
             raise GroupError(f"a product has one continuous factor at most; got {' * '.join(map(enclosed, groups))}")
-        plane, color = (
-            reduce(np.matmul, [getattr(group, what)[part] for group, part in zip(groups, parts, strict=True)])
-            for what in ("plane", "color")
-        )
-        super().__init__(table, plane=plane, color=color)
+        action = reduce(operator.matmul, [group.action[part] for group, part in zip(groups, parts, strict=True)])
+        super().__init__(table, plane=action.plane, color=action.color, tone=action.tone)
 
     @property
     def arguments(self) -> tuple[Group, ...]:
@@ -82,20 +79,6 @@ class DirectProduct(Group):
             return super().regular
         return self._named(reduce(irreps.outer, [factor.regular.rho for factor in self._factors]), "regular")
 
-    @property
-    def is_linear(self) -> bool:
-        """Whether elements move images by ``plane`` and ``color`` alone, in all factors."""
-        return all(factor.is_linear for factor in self._factors)
-
-    def transform_image(self, x: Tensor, g: int) -> Tensor:
-        """Move an image by the element ``g``: at once, or by its part in each factor, the last factor first."""
-        if self.is_linear:
-            return super().transform_image(x, g)
-        parts = np.unravel_index(self.check_element(g), [factor.order for factor in self._factors])
-        for factor, part in reversed(list(zip(self._factors, parts, strict=True))):
-            x = factor.transform_image(x, int(part))
-        return x
-
     def _irreps(self) -> list[Floats]:
         return reduce(irreps.product_irreps, [[irrep.rho for irrep in group.irreps] for group in self._factors])
 
@@ -117,10 +100,17 @@ def _check_commuting(a: Group, b: Group) -> None:
         forth = first[:, None] @ second[None]
         back = second[None] @ first[:, None]
         if not np.allclose(forth, back, atol=laws.TOLERANCE):
-            hint = _hint(a, b) if dim == 2 else ""
-            raise GroupError(
-                f"{a!r} and {b!r} have no direct product: they do not commute as they act on the {what}{hint}"
-            )
+            _refuse(a, b, f"they do not commute as they act on the {what}{_hint(a, b) if dim == 2 else ''}")
+    if not a.action.commutes_with(b.action, a.generators, b.generators):
+        _refuse(a, b, 'colors that are moved by matrices and by shifts do not commute; HueShift(n, space="hsv") shifts')
+    try:
+        a.tone.shared_model(b.tone)
+    except GroupError as error:
+        _refuse(a, b, str(error))
+
+
+def _refuse(a: Group, b: Group, why: str) -> NoReturn:
+    raise GroupError(f"{a!r} and {b!r} have no direct product: {why}") from None
 
 
 def _hint(a: Group, b: Group) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from equiconv.errors import FieldTypeError, GroupError
 from equiconv.groups import irreps, quotient
 from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen, permutation_matrices
+from equiconv.groups.tone import Tone
 from equiconv.groups.values import WriteOnce, enclosed, integer
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Representation(WriteOnce):
         block: the length of the blocks of entries that every rho(g) sends to one another as wholes, such as the parts
             for the cosets of an induced representation; None takes 1 for permutations, else d.
         summands: the representations of which this one is the direct sum, if it is one.
+        tone: the shifts along a color model by which the group moves images besides; None for all other fields.
 
     Raises:
         FieldTypeError: if the matrices have the wrong shape, are not orthogonal or do not multiply as the group does.
@@ -56,8 +58,10 @@ class Representation(WriteOnce):
         flat: bool = False,
         block: int | None = None,
         summands: tuple["Representation", ...] = (),
+        tone: Tone | None = None,
     ) -> None:
         self.group = group
+        self.tone = tone or Tone.still(1)
         if not hasattr(group, "table"):
             raise FieldTypeError(f"a representation is of a group, such as Cyclic(4); got {group!r}")
         try:
@@ -90,6 +94,11 @@ class Representation(WriteOnce):
         if not ((self.rho == 0) | (self.rho == 1)).all():
             return None
         return frozen(self.rho.argmax(axis=1), np.int64)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether ``rho`` is all by which the fiber moves; else ``tone`` shifts the colors of images too."""
+        return not self.tone.moves
 
     @property
     def is_identity(self) -> bool:
@@ -241,25 +250,14 @@ class Representation(WriteOnce):
         return np.tensordot(between(self.group, angle, mirrored), self.rho, 1)
 
     def __add__(self, other: "Representation") -> "Representation":
-        if not isinstance(other, Representation):
-            raise FieldTypeError(f"a direct sum adds representations; got {other!r}")
-        if other.group != self.group:
-            raise FieldTypeError(
-                f"a direct sum needs one group; got {self!r} on {self.group!r} and {other!r} on {other.group!r}"
-            )
-        rho = irreps.direct_sum([self.rho, other.rho])
-        return Representation(self.group, rho, name=f"{self!r} + {other!r}", summands=self.summands + other.summands)
+        from equiconv.groups.combined import direct_sum  # it is a representation
+
+        return direct_sum(self, other)
 
     def __mul__(self, other: "Representation") -> "Representation":
-        if not isinstance(other, Representation):
-            raise FieldTypeError(f"write the number of fields first, n * representation; got {self!r} * {other!r}")
-        if other.group == self.group:
-            raise FieldTypeError(
-                f"rep * rep is the outer product over two different groups; both are representations of {self.group!r}"
-            )
-        name = f"{enclosed(self)} * {enclosed(other)}"
-        rho = irreps.outer(self.rho, other.rho)
-        return Representation(self.group * other.group, rho, name=name, flat=self.flat and other.flat)
+        from equiconv.groups.combined import outer_product  # it is a representation
+
+        return outer_product(self, other)
 
     def __rmul__(self, n: int) -> "FieldType":
         from equiconv.groups.field_type import FieldType  # a field type is made of a representation
@@ -271,6 +269,7 @@ class Representation(WriteOnce):
             return NotImplemented
         return self is other or (
             (self.sizes, self.blocks, self.flat) == (other.sizes, other.blocks, other.flat)
+            and (self.is_linear, self.tone.covers) == (other.is_linear, other.tone.covers)
             and self.group == other.group
             and bool(np.allclose(self.rho, other.rho, atol=TOLERANCE))
         )
@@ -288,7 +287,8 @@ class Representation(WriteOnce):
 
     def __reduce__(self) -> tuple[object, ...]:
         summands = self.summands if len(self.summands) > 1 else ()
-        rebuild = partial(_rebuilt, name=self._name, flat=self.flat, block=self.block, summands=summands)
+        tone = None if self.is_linear else self.tone
+        rebuild = partial(_rebuilt, name=self._name, flat=self.flat, block=self.block, summands=summands, tone=tone)
         return rebuild, (self.group, self.rho if self.permutation is None else self.permutation)
 
 

@@ -19,6 +19,8 @@ def restriction(rep: Representation, subgroup: Group | Iterable[int]) -> Represe
         return rep
     which = as_subgroup(subgroup)
     source, rho = restricted(rep.group, which, rep.rho)
+    if not rep.is_linear:
+        return source.cover if rep.tone.covers and not source.is_linear else source.image
     name = f"{enclosed(rep)}.restrict({source!r})"
     summands = tuple(a.restrict(which) for a in rep.summands) if len(rep.summands) > 1 else ()
     return Representation(source, rho, name=name, flat=rep.flat, block=rep.block, summands=summands)
@@ -26,12 +28,14 @@ def restriction(rep: Representation, subgroup: Group | Iterable[int]) -> Represe
 
 def under(rep: Representation, group: Group) -> Representation:
     """Return how another group moves the same fields, as ``Representation.under``."""
-    if rep.is_identity:  # nor does the other one move it
+    if rep.is_identity and rep.is_linear:  # nor does the other one move it
         rho = np.tile(np.eye(rep.dim), (group.order, 1, 1))
     else:
         try:
             return rep.restrict(group)
         except GroupError:  # it is not a part of this one
+            if not rep.is_linear:
+                raise
             rho = snapped(np.tensordot(elements_alike(rep.group, group), rep.rho, 1))  # (g, d, d)
     summands = tuple(a.under(group) for a in rep.summands) if len(rep.summands) > 1 else ()
     name = f"{enclosed(rep)}.under({group!r})"

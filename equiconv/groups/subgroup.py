@@ -1,16 +1,18 @@
 """Groups within groups."""
 
 import math
+import operator
 from collections.abc import Iterable
 from functools import cached_property, reduce
 
 import numpy as np
-from torch import Tensor
 
 from equiconv.errors import GroupError
 from equiconv.groups import irreps, laws
+from equiconv.groups.action import Action
 from equiconv.groups.group import Group
 from equiconv.groups.laws import Floats, snapped
+from equiconv.groups.tone import Tone
 from equiconv.groups.values import enclosed, is_number
 
 
@@ -37,7 +39,8 @@ class Subgroup(Group):
         if not alike or len(index) < len(elements):
             raise GroupError(f"{which!r} does not multiply as the elements of {parent!r} do")
         table = np.vectorize(index.__getitem__)(products)
-        super().__init__(table, plane=parent.plane[elements], color=parent.color[elements])
+        action = parent.action[elements]
+        super().__init__(table, plane=action.plane, color=action.color, tone=action.tone)
 
     @property
     def arguments(self) -> tuple[object, ...]:
@@ -60,15 +63,6 @@ class Subgroup(Group):
         table, inverse, elements = self.parent.table, self.parent.inverse, list(self.elements)
         conjugates = table[table[:, elements], inverse[:, None]]
         return set(conjugates.flat) == set(elements)
-
-    @property
-    def is_linear(self) -> bool:
-        """Whether elements move images by ``plane`` and ``color`` alone, as those of the parent."""
-        return self.parent.is_linear
-
-    def transform_image(self, x: Tensor, g: int) -> Tensor:
-        """Move an image by the element ``g``, as the parent does."""
-        return self.parent.transform_image(x, self.elements[self.check_element(g)])
 
     def _irreps(self) -> list[Floats]:
         if isinstance(self.which, Group) and self.which.max_frequency is None:
@@ -130,10 +124,8 @@ def inclusion(parent: Group, group: Group) -> Floats:
         if len(inside) == 1 and inside[0][0] == host:
             columns = np.eye(host.order)[inside[0][1]]
         else:
-            moves = [(f.plane[part], f.color[part]) for f, part in inside]
-            still = np.tile(np.eye(2), (group.order, 1, 1)), np.tile(np.eye(3), (group.order, 1, 1))
-            plane, color = (reduce(np.matmul, matrices) for matrices in zip(still, *moves, strict=True))
-            columns = host.coordinates(plane, color) if inside else np.eye(1, host.order).repeat(group.order, 0)
+            action = reduce(operator.matmul, [f.action[part] for f, part in inside], Action.still(group.order))
+            columns = host.coordinates(action) if inside else np.eye(1, host.order).repeat(group.order, 0)
         weights = np.einsum("hg,hk->hgk", weights, columns).reshape(group.order, -1)
     return weights
 
@@ -146,10 +138,10 @@ def between(group: Group, angle: float, mirrored: bool) -> Floats:
     plane = np.diag([1.0, -1.0]) @ turn if mirrored else turn
     if group.max_frequency is None:
         raise GroupError(f"{group!r} is finite: its elements are 0 .. {group.order - 1}, and rho holds their matrices")
-    weights = np.ones(1)
+    action, weights = Action(plane[None], np.eye(3)[None], Tone.still(1)), np.ones(1)
     for factor in group.factors:
         continuous = factor.max_frequency is not None
-        column = factor.coordinates(plane[None], np.eye(3)[None])[0] if continuous else np.eye(1, factor.order)[0]
+        column = factor.coordinates(action)[0] if continuous else np.eye(1, factor.order)[0]
         weights = np.kron(weights, column)
     return weights
 
@@ -169,7 +161,7 @@ def _crowded(parent: Group, group: Group, hosts: list[int | None]) -> bool:
 
 def _holds(host: Group, factor: Group) -> bool:
     try:
-        host.coordinates(factor.plane, factor.color)
+        host.coordinates(factor.action)
     except GroupError:
         return False
     return True
@@ -177,7 +169,7 @@ def _holds(host: Group, factor: Group) -> bool:
 
 def _by_action(parent: Group, group: Group) -> Floats:
     try:
-        return parent.coordinates(group.plane, group.color)
+        return parent.coordinates(group.action)
     except GroupError as error:
         example = [parent.generators[-1]] if parent.generators else []
         raise GroupError(

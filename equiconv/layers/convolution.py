@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from equiconv.bases import Basis, choose_basis
 from equiconv.errors import FieldTypeError
-from equiconv.execution import Cache, DensePlan, Job, Plan, alternative, may_be_kept, pays
+from equiconv.execution import Cache, DensePlan, Job, Plan, alternative, may_be_kept, pays, with_bias
 from equiconv.groups.field_type import FieldType
 from equiconv.groups.representation import Representation
 from equiconv.groups.values import integer
 from equiconv.kernels import KernelPipeline, combine
 from equiconv.layers.layer import FieldLayer, check_flags, full_precision, in_format_of
+from equiconv.layers.lifting import Lifting
 from equiconv.layers.window import Size, Window
 
 FACTORIZATIONS = (None, "g", "gc")
@@ -27,6 +28,7 @@ Expanded = tuple[Sequence[Tensor], Tensor | None]  # kernels and bias
 class Convolution(FieldLayer, ABC):
     """Learn the coefficients of an equivariant kernel, and slide it; the arguments are those of ``GroupConv2d``."""
 
+    takes_tones = True
     directions: Tensor
 
     def __init__(
@@ -55,6 +57,8 @@ class Convolution(FieldLayer, ABC):
         self.channel_groups = channel_groups
         self.factorization = factorization
         self.basis = choose_basis(basis, group, self.window.kernel)
+        tones = not self.in_type.representation.is_linear
+        self.lifting = Lifting(self.in_type, self.out_type) if tones else None
         self._cache = Cache()
         self.dense = DensePlan(self._job())
         self._make_parameters()
@@ -87,9 +91,12 @@ class Convolution(FieldLayer, ABC):
         return self.dense.pipeline
 
     def _job(self) -> Job:
+        in_rep, out_rep = self.in_type.representation, self.out_type.representation
+        if self.lifting is not None:
+            in_rep, out_rep = self.lifting.in_rep, self.lifting.out_rep
         return Job(
-            self.in_type.representation,
-            self.out_type.representation,
+            in_rep,
+            out_rep,
             inputs=self.in_type.n // self.channel_groups,
             outputs=self.out_type.n,
             channel_groups=self.channel_groups,
@@ -112,7 +119,7 @@ class Convolution(FieldLayer, ABC):
 
     def plan_for(self, x: Tensor) -> str:
         """Return the name of the plan that computes a tensor like ``x``: ``execution``, or what ``"auto"`` takes."""
-        return self._plan_for(self.in_type.flatten(x)).name
+        return self._plan_for(self._split(self.in_type.flatten(x))).name
 
     def _plan_for(self, x: Tensor) -> Plan:
         """Return the plan for flat fields ``(b, i*f, h, w)``."""
@@ -161,7 +168,10 @@ class Convolution(FieldLayer, ABC):
         return (self.weight,) if self.factorization is None else (self.pointwise, self.spatial)
 
     def kernel(self) -> Tensor:
-        """Return the kernel of the one convolution that this layer is, ``(o*g, i*f, kh, kw)``."""
+        """Return the kernel of the one convolution that this layer is, ``(o*g, i*f, kh, kw)``.
+
+        If the group shifts colors along a color model, g are the entries that it makes of each copy of the image.
+        """
         return self.pipeline.expand(combine(*self.factors()))
 
     def expanded_bias(self) -> Tensor | None:
@@ -185,14 +195,22 @@ class Convolution(FieldLayer, ABC):
 
         return make() if self.training or not may_be_kept(made_of) else self._cache.get(plan.name, made_of, make)
 
+    def _split(self, x: Tensor) -> Tensor:
+        """Return what the kernel is slid over: ``x`` (b, i*f, h, w), or the copies of images."""
+        return x if self.lifting is None else self.lifting.split(x)
+
     def forward(self, x: Tensor) -> Tensor:
         """Convolve a tensor of ``in_type``; return a tensor of ``out_type``."""
         x = self.in_type.flatten(x)  # (b, i*f, h, w)
         self.settle(x.device)
-        plan = self._plan_for(x)
+        split = self._split(x)
+        plan = self._plan_for(split)
         with full_precision(x):  # kernels are made in the precision of the weights
             kernels, bias = self._expanded(plan)
-        y = plan(x, kernels, bias, self.slide)  # (b, o*g, h', w')
+        if self.lifting is None:
+            y = plan(x, kernels, bias, self.slide)  # (b, o*g, h', w')
+        else:
+            y = with_bias(self.lifting.join(plan(split, kernels, None, self.slide)), bias)
         return self.out_type.unflatten(in_format_of(y, x))
 
 

@@ -1,6 +1,7 @@
 """What all layers share."""
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,11 +13,22 @@ from equiconv.tables import Tables
 
 
 class FieldLayer(Tables):
-    """Know the field types that go in and come out."""
+    """Know the field types that go in and come out.
+
+    Attributes:
+        takes_tones: whether fields may go in that are not moved linearly: images whose colors are shifted.
+    """
+
+    takes_tones: ClassVar[bool] = False
 
     def __init__(self, in_type: FieldType | Representation, out_type: FieldType | Representation) -> None:
         super().__init__()
         self.in_type, self.out_type = as_type(in_type), as_type(out_type)
+        if not self.takes_tones and not self.in_type.representation.is_linear:
+            raise FieldTypeError(
+                f"{type(self).__name__} does not commute with shifts of colors as those of {self.in_type!r}: lift the "
+                "images first, GroupConv2d(group.image, n * group.regular, ...)"
+            )
 
     def laid_out(self, fields: Tensor, x: Tensor) -> Tensor:
         """Return the output ``fields`` (b, n, d, h, w) in the layout of ``out_type`` and the memory format of ``x``."""

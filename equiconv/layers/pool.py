@@ -221,6 +221,8 @@ class Restrict(FieldLayer):
         Weiler and Cesa, General E(2)-Equivariant Steerable CNNs (NeurIPS 2019), section 2.7.
     """
 
+    takes_tones = True
+
     def __init__(self, in_type: FieldType | Representation, subgroup: Group | Iterable[int]) -> None:
         in_type, self.subgroup = as_type(in_type), as_subgroup(subgroup)
         super().__init__(in_type, in_type.restrict(self.subgroup))

@@ -123,6 +123,8 @@ def _errors(
     device = device_of(module)
     generator = torch.Generator().manual_seed(seed)
     fields = torch.randn(2, source.n, source.fiber, *size, generator=generator, dtype=torch.float64)
+    if not source.representation.is_linear:
+        fields = torch.special.ndtr(fields)  # uniform between 0 and 1: colors that can be shifted
 
     if not group.keeps_grid:  # other angles are interpolated, which white noise does not bear
         fields = torch.from_numpy(ndimage.gaussian_filter(fields.numpy(), BLUR, axes=(-2, -1)))
@@ -165,8 +167,11 @@ def _types(
 
 def moved_fields(field_type: FieldType, fields: Tensor, g: int, mover: Move) -> Tensor:
     """Return fields (b, n, d, h, w) moved by g: images by the mover, others by rho(g) and their pixels by the mover."""
+    tone = field_type.representation.tone
     if field_type.representation == field_type.group.image:
         return mover(fields, g)
+    if tone.covers:
+        fields = fields + torch.tensor(tone.shift[g].tolist(), dtype=fields.dtype).view(3, 1, 1)
     rho = torch.tensor(field_type.representation.rho[g].tolist(), dtype=torch.float64)
     turned = torch.einsum("ij,bnjhw->bnihw", rho, fields)
     return mover(turned[..., None, :, :], g).squeeze(-3)  # entries one by one: only the plane moves

@@ -10,7 +10,22 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from equiconv.errors import GroupError
-from equiconv.groups import O2, SO2, Cyclic, Dihedral, DirectProduct, Flip, Group, HueShift, Subgroup, Trivial
+from equiconv.groups import (
+    O2,
+    SO2,
+    Cyclic,
+    Dihedral,
+    DirectProduct,
+    Flip,
+    Group,
+    HueShift,
+    Luminance,
+    Saturation,
+    Subgroup,
+    Trivial,
+    Value,
+)
+from equiconv.testing.tones import shifted
 
 __all__ = ["Move", "move_image"]
 
@@ -48,16 +63,23 @@ def move_image(group: Group, x: Tensor, g: int) -> Tensor:
         case Trivial():
             return x
         case Cyclic() | Dihedral() | SO2() | O2():
-            steps = group.steps if isinstance(group, (SO2, O2)) else group.n
-            flipped, turns = divmod(g, steps)
-            back = 2 * group.axis if flipped and isinstance(group, Dihedral) else 0.0  # flip, then turn by it
-            y = turned(x, 360 * turns / steps - math.degrees(back))
-            return y.flip(-2) if flipped else y
+            return _turned_and_flipped(group, x, g)
         case Flip():
             return turned(x.flip(-2), math.degrees(2 * group.axis)) if g else x
         case HueShift():
-            return hue_shifted(x, 2 * math.pi * g / group.n)
+            return hue_shifted(x, 2 * math.pi * g / group.n, group.space)
+        case Saturation() | Value() | Luminance():
+            axis = "saturation" if isinstance(group, Saturation) else "brightness"
+            return shifted(x, group.space, axis, 2 * g / group.n)
     raise GroupError(f"it is not known how {group!r} should move an image: pass move=, a function of (image, element)")
+
+
+def _turned_and_flipped(group: Cyclic | Dihedral | SO2 | O2, x: Tensor, g: int) -> Tensor:
+    steps = group.steps if isinstance(group, (SO2, O2)) else group.n
+    flipped, turns = divmod(g, steps)
+    back = 2 * group.axis if flipped and isinstance(group, Dihedral) else 0.0  # flip, then turn by it
+    y = turned(x, 360 * turns / steps - math.degrees(back))
+    return y.flip(-2) if flipped else y
 
 
 def turned(x: Tensor, degrees: float) -> Tensor:
@@ -71,9 +93,17 @@ def turned(x: Tensor, degrees: float) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(y)).to(x.dtype)
 
 
-def hue_shifted(x: Tensor, angle: float) -> Tensor:
-    """Turn the colors of RGB images ``(..., 3, H, W)`` about the gray axis, from red to green; angle in radians."""
+def hue_shifted(x: Tensor, angle: float, space: str = "rgb") -> Tensor:
+    """Turn the hues of RGB images ``(..., 3, H, W)`` from red to green; other images stay.
+
+    Args:
+        x: the images.
+        angle: in radians.
+        space: the color space; in ``"rgb"`` colors turn about the gray axis.
+    """
     if x.shape[-3] != 3:
         return x
+    if space != "rgb":
+        return shifted(x, space, "hue", angle / (2 * math.pi))
     matrix = Rotation.from_rotvec(angle * np.ones(3) / math.sqrt(3)).as_matrix()
     return torch.tensordot(torch.from_numpy(matrix).to(x.dtype), x.movedim(-3, 0), 1).movedim(0, -3)
