@@ -1,8 +1,10 @@
 """Color models: coordinates of colors, along which photometric groups shift them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -137,6 +139,9 @@ class Lab(ColorModel):
     axes = (CIRCLE, LINE, INTERVAL)
     hue = "lab"
 
+    def __init__(self) -> None:
+        self._to_linear = np.linalg.inv(LINEAR_TO_XYZ).tolist()
+
     def of(self, images: Tensor) -> Tensor:
         """Return hue (in turns), chroma and lightness."""
         x, y, z = _bent(_mixed(_decoded(images), LINEAR_TO_XYZ)).unbind(-3)
@@ -152,8 +157,7 @@ class Lab(ColorModel):
         y = (lightness + 0.16) / 1.16
         x = y + chroma * torch.cos(2 * torch.pi * hue) / 5
         z = y - chroma * torch.sin(2 * torch.pi * hue) / 2
-        inverse = torch.linalg.inv(torch.tensor(LINEAR_TO_XYZ, dtype=torch.float64)).tolist()
-        return _encoded(_mixed(_straightened(torch.stack((x, y, z), -3)), inverse))
+        return _encoded(_mixed(_straightened(torch.stack((x, y, z), -3)), self._to_linear))
 
 
 def _hexagon(images: Tensor) -> Tensor:
@@ -171,7 +175,7 @@ def _ratio(part: Tensor, whole: Tensor) -> Tensor:
     return torch.where(nothing, 0, part / torch.where(nothing, 1, whole))
 
 
-def _mixed(colors: Tensor, matrix: object) -> Tensor:
+def _mixed(colors: Tensor, matrix: Sequence[Sequence[float]]) -> Tensor:
     table = torch.tensor(matrix, dtype=colors.dtype, device=colors.device)
     return torch.einsum("ij,...jhw->...ihw", table, colors)
 
