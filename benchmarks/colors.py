@@ -162,13 +162,14 @@ def error(case: Case, x: Tensor) -> float:
         The largest ``|f(g x) - g f(x)| / |f(x)|`` over the elements g.
     """
     torch.manual_seed(0)
-    layer = GroupConv2d(case.group.image, FIELDS * case.group.regular, 3, padding=1)
+    out_type = FIELDS * case.group.regular
+    layer: nn.Module = GroupConv2d(case.group.image, out_type, 3, padding=1)
     if case.where == ON_COVER:
         layer, x = on_cover(layer), case.group.tone.model.of(x)
     with torch.no_grad():
         y = layer(x)
         differences = [
-            layer(_shifted(case, x, g)) - layer.out_type.transform(y, g)
+            layer(_shifted(case, x, g)) - out_type.transform(y, g)
             for g in range(1, 2 if case.one_step else case.group.order)
         ]
     return max(float(difference.norm() / y.norm()) for difference in differences)

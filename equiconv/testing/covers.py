@@ -1,7 +1,6 @@
 """Networks that see coordinates on the cover of a color model, where all shifts of color are exact."""
 
 import copy
-from typing import TypeVar
 
 from torch import nn
 
@@ -12,10 +11,8 @@ from equiconv.layers.lifting import Lifting
 
 __all__ = ["on_cover"]
 
-Module = TypeVar("Module", bound=nn.Module)
 
-
-def on_cover(module: Module) -> Module:
+def on_cover(module: nn.Module) -> nn.Module:
     """Return a copy of a layer or network that takes coordinates on the cover instead of images.
 
     Shifts of saturation, value and lightness are exact there. On images they are only as far as no color is moved
