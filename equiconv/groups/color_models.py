@@ -79,10 +79,8 @@ class HSV(ColorModel):
     def images(self, coordinates: Tensor) -> Tensor:
         """Return the images of a hue (in turns), a saturation and a value."""
         hue, saturation, value = coordinates.unbind(-3)
-        away = [((6 * hue + k) % 6) for k in (5, 3, 1)]
-        return torch.stack(
-            [value - value * saturation * torch.minimum(k, 4 - k).clamp(0, 1) for k in away], -3
-        )  # (..., 3, h, w)
+        chroma, away = value * saturation, [(6 * hue + k) % 6 for k in (5, 3, 1)]
+        return torch.stack([value - chroma * torch.minimum(k, 4 - k).clamp(0, 1) for k in away], -3)  # (..., 3, h, w)
 
 
 class HSL(ColorModel):
@@ -114,10 +112,8 @@ class HSL(ColorModel):
         """Return the images of a hue (in turns), a saturation and a lightness."""
         hue, saturation, lightness = coordinates.unbind(-3)
         half = saturation * torch.minimum(lightness, 1 - lightness)
-        away = [((12 * hue + k) % 12) for k in (0, 8, 4)]
-        return torch.stack(
-            [lightness - half * torch.minimum(k - 3, 9 - k).clamp(-1, 1) for k in away], -3
-        )  # (..., 3, h, w)
+        away = [(12 * hue + k) % 12 for k in (0, 8, 4)]
+        return torch.stack([lightness - half * torch.minimum(k - 3, 9 - k).clamp(-1, 1) for k in away], -3)
 
 
 class Lab(ColorModel):
