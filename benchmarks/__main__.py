@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks compare``, ``equivariance``, ``robustness``, ``speed`` or ``study``."""
+"""The command line: ``python -m benchmarks compare``, ``equivariance``, ``exactness``, ``robustness`` and others."""
 
 import argparse
 import importlib
@@ -11,6 +11,7 @@ from equiconv import EquiconvError
 
 COMMANDS = {
     "compare": "which symmetry helps on my data, at equal parameters?",
+    "exactness": "what is exact for which group, layer by layer and setting by setting?",
     "equivariance": "how exactly do networks turn with their input, at every angle?",
     "robustness": "what do trained networks do with images that are turned, mirrored, or of other hues?",
     "speed": "how fast are the layers and networks?",
