@@ -27,6 +27,12 @@ def pasted(code, names, capsys):
     return capsys.readouterr().err
 
 
+def typed(code):
+    """What a reader copies: of a session what stands behind the prompts."""
+    lines = code.splitlines()
+    return "\n".join(line[4:] for line in lines if line[:4] in (">>> ", "... ")) if lines[0][:4] == ">>> " else code
+
+
 @pytest.fixture
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -36,14 +42,15 @@ def _elsewhere(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("_elsewhere")
 def test_the_programs_of_the_first_page_can_be_pasted(capsys):
     names = {"__name__": "__console__"}
-    for _, code in blocks(page("start"), "python"):
-        assert pasted(code.replace("range(150)", "range(1)"), names, capsys) == ""
+    for _, code in blocks(page("start"), "python", "pycon"):
+        assert pasted(typed(code).replace("range(150)", "range(1)"), names, capsys) == ""
     assert names["equivariant"](names["images"][:2]).shape == (2, 10)
     assert {path.name for path in Path.cwd().iterdir()} == {"kernels.png", "digits.safetensors"}
 
 
 def test_a_program_that_cannot_be_pasted_is_seen(capsys):
     assert "SyntaxError" in pasted("for i in range(2):\n    i\ni = 3", {}, capsys)
+    assert "SyntaxError" in pasted(typed(">>> for i in range(2):\n...     i\n0\n1\n>>> i\n1"), {}, capsys)
     assert "NameError" in pasted("from equiconv import P4\n\nP4(missing)", {}, capsys)
 
 

@@ -44,7 +44,8 @@ def _shown(cell: Cell) -> str:
 
 
 def _percent(error: float) -> str:
-    return f"{100 * error:.2g} %" if error < 0.995 else f"{100 * error:.0f} %"
+    number = f"{100 * error:.2g}" if error < 0.995 else f"{100 * error:.0f}"
+    return f"{number}\N{NO-BREAK SPACE}%"
 
 
 def _letter(refusal: str) -> str:
