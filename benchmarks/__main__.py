@@ -12,6 +12,7 @@ from equiconv import EquiconvError
 COMMANDS = {
     "colors": "how exactly do layers follow shifts of hue, saturation and brightness?",
     "compare": "which symmetry helps on my data, at equal parameters?",
+    "exactness": "what is exact for which group, layer by layer and setting by setting?",
     "equivariance": "how exactly do networks turn with their input, at every angle?",
     "robustness": "what do trained networks do with images that are turned, mirrored, or of other hues?",
     "speed": "how fast are the layers and networks?",
