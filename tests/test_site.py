@@ -79,24 +79,21 @@ def site(built):
 
 
 @needs_chromium
-def test_the_search_finds_the_entry_and_not_another(site):
+def test_the_search_finds_the_entry(site):
     assert problems(site, WORD, ANCHOR, chromium) == []
-    assert problems(site, WORD, "lib.Group", chromium) == [f"the search for {WORD} does not find lib.Group"]
 
 
 @needs_chromium
-def test_an_index_that_does_not_know_the_entry_is_seen(site):
+def test_a_search_that_does_not_find_the_entry_is_seen(site):
     index = site / "searchindex.js"
     index.write_text(index.read_text().replace(WORD, "GroupHouse").replace(WORD.lower(), "grouphouse"))
     assert problems(site, WORD, ANCHOR, chromium) == [f"the search for {WORD} does not find {ANCHOR}"]
 
 
-@pytest.mark.parametrize("tried", [None, pytest.param(chromium, marks=needs_chromium)])
-def test_an_index_that_is_gone_is_seen(site, tried):
+def test_an_index_that_is_gone_is_seen(site):
     (site / "searchindex.js").unlink()
-    wrong = problems(site, WORD, ANCHOR, tried)
-    assert any(line.startswith("dead link in search.html: searchindex.js") for line in wrong)
-    assert len(wrong) == (2 if tried else 1)
+    (wrong,) = problems(site, WORD, ANCHOR, None)
+    assert wrong.startswith("dead link in search.html: searchindex.js")
 
 
 def test_without_chromium_it_says_so_and_checks_the_links(small, monkeypatch, capsys):
