@@ -19,7 +19,8 @@ from equiconv.interop import from_ceconv
 from equiconv.models import CNN
 
 photo = torch.tensor(load_sample_image("flower.jpg")).movedim(-1, 0) / 255  # (3, 427, 640)
-image = interpolate(photo[None, :, 60:260, 200:400], (28, 28), mode="bilinear", antialias=True)[0]
+image = photo[None, :, 60:260, 200:400]
+image = interpolate(image, (28, 28), mode="bilinear", antialias=True)[0]
 
 # %%
 # What CEConv saves
@@ -51,7 +52,8 @@ state["fc.weight"], state["fc.bias"] = torch.randn(10, width), torch.zeros(10)
 # Which network it is, its width, its rotations and its classes, is read off these names and shapes.
 
 net = from_ceconv(state).eval()
-print(f"{net.in_type} to {net.out_type}, {sum(p.numel() for p in net.parameters()):,} parameters")
+parameters = sum(p.numel() for p in net.parameters())
+print(f"{net.in_type} to {net.out_type}, {parameters:,} parameters")
 viz.kernels(net.features[0], out_field=2)
 
 # %%
@@ -81,8 +83,8 @@ for ax, (title, network) in zip(axes, networks.items(), strict=True):
     ax.plot(degrees, spread / spread.abs().max())
     ring = hsv_to_rgb([[((angle % 360) / 360, 1, 1) for angle in range(361)]])
     ax.imshow(ring, extent=(0, 360, -1.25, -1.15), aspect="auto")
-    ax.set(title=title, xlabel="hue shifted by (degrees); below: what red becomes", xlim=(0, 360), ylim=(-1.25, 1.1))
-    ax.set(xticks=range(0, 361, 60), yticks=[])
+    ax.set(title=title, xlabel="hue shifted by (degrees); the ring: what red becomes")
+    ax.set(xlim=(0, 360), ylim=(-1.25, 1.1), xticks=range(0, 361, 60), yticks=[])
     change = (logits[24] - logits[0]).abs().max() / spread.abs().max()
     print(f"{title:25} changed by 120 degrees: {change:.1g} of the largest change")
 axes[0].set_ylabel("logits, their means taken off")

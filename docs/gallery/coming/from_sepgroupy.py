@@ -17,7 +17,8 @@ from equiconv import viz
 from equiconv.interop import P4MConvZ2, from_sepgroupy, gcP4MConvP4M
 
 photo = torch.tensor(load_sample_image("flower.jpg")).movedim(-1, 0) / 255  # (3, 427, 640)
-image = interpolate(photo[None, :, 60:260, 200:400], (49, 49), mode="bilinear", antialias=True)[0]
+image = photo[None, :, 60:260, 200:400]
+image = interpolate(image, (49, 49), mode="bilinear", antialias=True)[0]
 
 # %%
 # Layers by their names
@@ -46,7 +47,8 @@ net = from_sepgroupy(state, into=net).eval()
 
 spatial = state["2.depthwise_weight"][0, 0, 0]
 pointwise = state["2.pointwise_weight"][0, 0, :, 0, 0]
-figure, axes = plt.subplots(2, 9, figsize=(9, 1.6), layout="constrained", height_ratios=(1, 4))
+heights = (1, 4)
+figure, axes = plt.subplots(2, 9, figsize=(9, 1.6), layout="constrained", height_ratios=heights)
 limit = (spatial.abs().max() * pointwise.abs().max()).item()
 for ax in axes.flat:
     ax.axis("off")
@@ -69,7 +71,8 @@ viz.kernels(net[2])
 # SepGroupPy does with ``separable=True``: the same function with fewer multiplications.
 
 kernel = net[2].kernel()
-print(f"{net[2].spatial.numel() + net[2].pointwise.numel()} weights, kernel of {kernel.numel():,} entries")
+weights = net[2].spatial.numel() + net[2].pointwise.numel()
+print(f"{weights} weights, kernel of {kernel.numel():,} entries")
 
 # %%
 # The law holds

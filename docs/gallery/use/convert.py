@@ -69,16 +69,19 @@ print(report)
 # exactly. On ``Cyclic(8)``, whose eighth turns are nearly exact, it hardly changes at any angle.
 
 photo = torch.tensor(load_sample_image("flower.jpg")).movedim(-1, 0) / 255  # (3, 427, 640)
-parts = photo[:, :420].unfold(1, 140, 70).unfold(2, 140, 70).flatten(1, 2).movedim(0, 1)  # (40, 3, 140, 140)
+parts = photo[:, :420].unfold(1, 140, 70).unfold(2, 140, 70)  # (3, 5, 8, 140, 140)
+parts = parts.flatten(1, 2).movedim(0, 1)  # (40, 3, 140, 140)
 images = interpolate(parts, (64, 64), mode="bilinear", antialias=True)
 y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 64), indexing="ij")
 disk = torch.exp(-4 * (x**2 + y**2))  # nothing is cut off when it turns
 images = torch.tensor(gaussian_filter(images.numpy(), 1.5, axes=(-1, -2))) * disk
 degrees = range(0, 361, 5)
-turned = [rotate(images[19].numpy(), angle, axes=(-1, -2), reshape=False) for angle in degrees]
+image = images[19].numpy()
+turned = [rotate(image, angle, axes=(-1, -2), reshape=False) for angle in degrees]
 turned = torch.tensor(np.stack(turned))
 
-networks = {"ordinary": ordinary, "on P4": net, "on Cyclic(8)": convert(ordinary, Cyclic(8), image_size=64)[0]}
+on_eight, _ = convert(ordinary, Cyclic(8), image_size=64)
+networks = {"ordinary": ordinary, "on P4": net, "on Cyclic(8)": on_eight}
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained", sharey=True)
 for ax, (title, network) in zip(axes, networks.items(), strict=True):
     network.train()(images)  # the statistics of the batch norms

@@ -21,8 +21,9 @@ from equiconv.groups import P4, HueShift
 from equiconv.models import CNN
 
 photo = torch.tensor(load_sample_image("flower.jpg")).movedim(-1, 0) / 255  # (3, 427, 640)
-tiles = photo[:, :392].unfold(1, 56, 56).unfold(2, 56, 56).flatten(1, 2).movedim(0, 1)  # (77, 3, 56, 56)
-images = interpolate(tiles[[2, 16, 27, 38, 49, 52, 61, 71]], (14, 14), mode="bilinear", antialias=True)
+tiles = photo[:, :392].unfold(1, 56, 56).unfold(2, 56, 56)  # (3, 7, 11, 56, 56)
+tiles = tiles.flatten(1, 2).movedim(0, 1)[[2, 16, 27, 38, 49, 52, 61, 71]]
+images = interpolate(tiles, (14, 14), mode="bilinear", antialias=True)
 
 # %%
 # The network
@@ -51,12 +52,11 @@ print(Counter(type(part).__module__ for part in plain.modules() if not list(part
 folder = Path(tempfile.mkdtemp())
 operators = {}
 for name, module in {"equiconv": net, "exported": plain}.items():
-    batch = ({0: "batch"},)
-    program = torch.onnx.export(module, (images,), dynamo=True, dynamic_shapes=batch, verbose=False)
+    program = torch.onnx.export(module, (images,), dynamo=True, dynamic_shapes=({0: "batch"},), verbose=False)
     program.save(folder / f"{name}.onnx")
     operators[name] = Counter(node.op_type for node in program.model.graph)
 
-kinds = sorted(set().union(*operators.values()), key=lambda kind: sum(c[kind] for c in operators.values()))
+kinds = [kind for kind, _ in sum(operators.values(), Counter()).most_common()][::-1]
 figure, ax = plt.subplots(figsize=(7, 0.6 + 0.24 * len(kinds)), layout="constrained")
 for offset, (name, count) in enumerate(operators.items()):
     height = [i + 0.2 - 0.4 * offset for i in range(len(kinds))]
@@ -85,7 +85,8 @@ for k, (above, below) in enumerate(axes.T):
     for width, (name, logits) in zip((6, 4, 2.5, 1), answers.items(), strict=True):
         below.plot(logits[k] - logits.mean(0), linewidth=width, label=name)
     below.set(xticks=[], yticks=[])
-figure.legend(*below.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+legend = below.get_legend_handles_labels()
+figure.legend(*legend, loc="outside lower center", ncols=4, frameon=False)
 for name, logits in answers.items():
     print(f"{name:15} largest difference {(logits - answers['equiconv']).abs().max():.1g}")
 
