@@ -32,6 +32,7 @@ from benchmarks.speed import (
 from benchmarks.speed.rates import is_taken, pixels, slower, work
 from benchmarks.studies.columns import markdown as study_markdown
 from benchmarks.table import markdown_table
+from docs.headline import LAYERS as SPEED_SHOWN
 from docs.headline import with_tables
 from equiconv.execution.rates import gain
 
@@ -56,6 +57,23 @@ def test_a_changed_number_of_the_readme_is_seen(number):
 def test_a_readme_without_a_place_for_a_table_is_refused():
     with pytest.raises(ValueError, match="no place for speed"):
         with_tables(README.replace("<!-- speed:start -->", ""))
+
+
+def words_of_the_readme(times):
+    """Raise AssertionError unless layers are as fast as the dense convolution, and as e2cnn, or faster."""
+    assert all(row["forward_backward"] < 1.05 * row["dense_forward_backward"] for row in times.values())
+    beside = [row for row in times.values() if "e2cnn_forward_backward" in row]
+    assert beside
+    assert all(row["forward_backward"] < row["e2cnn_forward_backward"] for row in beside)
+
+
+def test_the_words_of_the_readme_are_what_was_measured():
+    rows = json.loads((RESULTS / "layers.json").read_text())["rows"]
+    times = {row["name"]: row["milliseconds"] for row in rows if row["name"] in SPEED_SHOWN}
+    words_of_the_readme(times)
+    slower = {name: row | {"forward_backward": 1.1 * row["forward_backward"]} for name, row in times.items()}
+    with pytest.raises(AssertionError):
+        words_of_the_readme(slower)
 
 
 def dead(text):
