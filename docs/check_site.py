@@ -90,7 +90,13 @@ def found(folder: Path, words: str, chromium: str) -> list[str]:
 def _opened(chromium: str, address: str) -> str:
     """Return the page at an address after its scripts have run."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            f"--user-data-dir={profile}",
+        ]
         command = [chromium, *options, "--virtual-time-budget=10000", "--dump-dom", address]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     return done.stdout

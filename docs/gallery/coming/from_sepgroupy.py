@@ -5,7 +5,7 @@ A separable kernel of SepGroupPy, taken apart
 A few weights of a checkpoint of SepGroupPy, and the large kernel that they stand for.
 """
 
-# sphinx_gallery_thumbnail_number = 1
+# sphinx_gallery_thumbnail_number = 2
 
 import torch
 from matplotlib import pyplot as plt
