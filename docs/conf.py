@@ -1,6 +1,7 @@
 """Settings of the documentation: Sphinx with MyST pages and the furo theme."""
 
 import doctest
+import logging
 import pkgutil
 import re
 import sys
@@ -16,6 +17,10 @@ import equiconv
 
 sys.path.insert(0, str(Path(__file__).parent))
 measured = import_module("measured")
+
+# Exporters tell every step, and what is not installed.
+for exporter in ("onnx_ir", "onnxscript", "torch.onnx"):
+    logging.getLogger(exporter).setLevel(logging.ERROR)
 
 project = "equiconv"
 author = "The equiconv authors"
