@@ -75,7 +75,7 @@ images = interpolate(parts, (64, 64), mode="bilinear", antialias=True)
 y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 64), indexing="ij")
 disk = torch.exp(-4 * (x**2 + y**2))  # nothing is cut off when it turns
 images = torch.tensor(gaussian_filter(images.numpy(), 1.5, axes=(-1, -2))) * disk
-degrees = range(0, 361, 5)
+degrees = range(0, 361, 9)
 image = images[19].numpy()
 turned = [rotate(image, angle, axes=(-1, -2), reshape=False) for angle in degrees]
 turned = torch.tensor(np.stack(turned))
