@@ -35,7 +35,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "gallery", "examples/**.ipynb", "results/[!r]*", "results/ro*"]  # "rates" are pages
+exclude_patterns = ["_build", "gallery", "examples/**.ipynb", "results"]
 templates_path: list[str] = []
 
 myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
