@@ -1,6 +1,7 @@
 """Settings of the documentation: Sphinx with MyST pages and the furo theme."""
 
 import doctest
+import logging
 import pkgutil
 import re
 import sys
@@ -17,6 +18,10 @@ import equiconv
 sys.path.insert(0, str(Path(__file__).parent))
 measured = import_module("measured")
 
+# Exporters tell every step, and what is not installed.
+for exporter in ("onnx_ir", "onnxscript", "torch.onnx"):
+    logging.getLogger(exporter).setLevel(logging.ERROR)
+
 project = "equiconv"
 author = "The equiconv authors"
 project_copyright = "2026, The equiconv authors"
@@ -30,7 +35,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "gallery", "examples/*.ipynb"]
+exclude_patterns = ["_build", "gallery", "examples/**.ipynb", "results"]
 templates_path: list[str] = []
 
 myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
