@@ -22,9 +22,17 @@ class Tables(Recorded):
     def __init__(self) -> None:
         super().__init__()
         self._masters: dict[str, NDArray] = {}
+        self._wide: set[str] = set()
 
-    def add_table(self, name: str, values: NDArray) -> None:
-        """Add a table; floating-point tables take the default dtype of torch, integer tables int64."""
+    def add_table(self, name: str, values: NDArray, *, wide: bool = False) -> None:
+        """Add a table; floating-point tables take the default dtype of torch, integer tables int64.
+
+        Args:
+            name: of the buffer.
+            values: the table.
+            wide: keep float32 at least, whatever the dtype of the module.
+        """
+        self._wide |= {name} if wide else set()
         dtype = torch.get_default_dtype() if np.issubdtype(values.dtype, np.floating) else torch.int64
         self._masters[name] = np.array(values)
         self.register_buffer(name, torch.tensor(self._masters[name], dtype=dtype), persistent=False)
@@ -42,4 +50,6 @@ class Tables(Recorded):
         return result
 
     def _refill(self, name: str, device: torch.device) -> None:
-        self._buffers[name] = torch.tensor(self._masters[name], dtype=self.get_buffer(name).dtype, device=device)
+        dtype = self.get_buffer(name).dtype
+        dtype = torch.promote_types(dtype, torch.float32) if name in self._wide else dtype
+        self._buffers[name] = torch.tensor(self._masters[name], dtype=dtype, device=device)

@@ -9,7 +9,7 @@ from toned import HUES, TONED, Turned, lift
 from torch import nn
 
 import equiconv
-from equiconv.errors import FieldTypeError
+from equiconv.errors import EquiconvError, FieldTypeError
 from equiconv.groups import (
     P4,
     P4M,
@@ -22,9 +22,11 @@ from equiconv.groups import (
     Trivial,
     Value,
 )
-from equiconv.layers import GroupConv2d, GroupConvTranspose2d, SpatialPool
-from equiconv.models import CNN, RESNET18, ResNet
-from equiconv.testing import assert_equivariant, equivariance_error, move_image, on_cover
+from equiconv.layers import DiskMask, GroupConv2d, GroupConvTranspose2d, SpatialPool
+from equiconv.models import CNN, RESNET18, ResNet, SteerableArchitecture, SteerableCNN, SteerableLayer
+from equiconv.testing import assert_equivariant, equivariance_error, equivariance_profile, move_image, on_cover
+
+STEERABLE = SteerableArchitecture((SteerableLayer(2, 3, pool=2), SteerableLayer(2, 3, 1)), masked=True)
 
 
 @pytest.mark.parametrize("group", HUES, ids=repr)
@@ -181,7 +183,37 @@ def test_layers_that_do_not_commute_with_shifts_of_color():
         SpatialPool(image, 2)
     with pytest.raises(FieldTypeError, match="not moved linearly; take regular fields"):
         GroupConv2d(regular, image, 3)
-    with pytest.raises(FieldTypeError, match="no part of a sum"):
+    with pytest.raises(FieldTypeError, match="no sums, products"):
         image + regular
     with pytest.raises(FieldTypeError, match="no convolution lifts images"):
         on_cover(nn.Conv2d(3, 3, 3))
+
+
+def test_a_disk_fades_images_whose_shifts_do_not_mind_the_dark():
+    for group in (HueShift(4, "hsv"), Saturation(3) * P4()):
+        assert_equivariant(DiskMask(group.image), move=lambda x, g, group=group: group.transform_image(x, g))
+    for group in (Value(2), Luminance(2), HueShift(3, "lab"), Color(2, 2, 2)):
+        with pytest.raises(FieldTypeError, match=r"DiskMask does not commute.*mask behind the first layer"):
+            DiskMask(group.image)
+    net = SteerableCNN(HueShift(3, "hsv") * P4(), architecture=STEERABLE, in_channels=3)
+    assert_equivariant(net.eval(), size=(18, 18))
+
+
+def test_profiles_and_conversions_say_what_they_cannot():
+    group = HueShift(4, "hsv")
+    net = CNN(group, 2, classes=3, kernel_sizes=(3, 3, 3)).eval()
+    profile = equivariance_profile(net, group, torch.rand(2, 3, 14, 14), dtype=torch.float64)
+    assert profile.elements.max() < 1e-10
+    assert profile.hues.errors[:, 3].max() > 1e-3  # at 45 degrees
+    with pytest.raises(FieldTypeError, match="images of a profile are RGB"):
+        equivariance_profile(on_cover(net), group, torch.rand(2, 3, 14, 14))
+    assert (
+        equivariance_profile(lift(Turned(4)), Turned(4), torch.rand(2, 3, 9, 9), move=moved_by(Turned(4))).hues is None
+    )
+    ordinary = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten())
+    with pytest.raises(EquiconvError, match=r"colors of the image are shifted by .*; do it behind a convolution"):
+        equiconv.convert(ordinary, group)
+
+
+def moved_by(group):
+    return lambda x, g: group.transform_image(x, g) if x.shape[-3] == 3 else x

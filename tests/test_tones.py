@@ -9,15 +9,18 @@ import torch
 from toned import HUES, INTERVALS, TONED, Turned, colors, lift
 
 import equiconv
-from equiconv.errors import GroupError
+from equiconv.errors import FieldTypeError, GroupError
 from equiconv.groups import (
     HSL,
     HSV,
     P4,
     Color,
+    ColorModel,
+    Group,
     HueShift,
     Lab,
     Luminance,
+    Representation,
     Saturation,
     Tone,
     Trivial,
@@ -133,8 +136,13 @@ def test_values():
         (lambda: Saturation(3) * Luminance(3), "no direct product.*take one model"),
         (lambda: P4().cover, "only shifts have a cover"),
         (lambda: (HueShift(3) * Value(2)).cover, "only shifts have a cover"),
-        (lambda: Tone(HSV(), np.zeros(3)), r"expected \(order, 3\)"),
+        (lambda: Tone(HSV(), np.zeros(3)), r"expected finite numbers, \(order, 3\)"),
         (lambda: Tone(HSV(), np.zeros((1, 3)), truncated=(True, False, False)), "only intervals have ends"),
+        (lambda: Tone("hsv", np.zeros((1, 3))), "a tone is on a color model"),
+        (lambda: Tone(HSV(), [["a", 0, 0]]), "shift: expected numbers"),
+        (lambda: Tone(HSV(), [[float("nan"), 0, 0]]), "shift: expected finite numbers"),
+        (lambda: Tone(HSV(), np.zeros((1, 3)), truncated=(True,)), "truncated is True or False for each"),
+        (lambda: Group.__init__(Trivial(), [[0]], tone="hsv"), "tone is a Tone"),
         (lambda: Turned(3).tone.check_law(cyclic_table(2), (1,)), "a shift for each of 2 elements; got 3"),
         (lambda: Tone(HSV(), np.outer([0, 0.3], [1, 0, 0])).check_law(cyclic_table(2), (1,)), "do not add up"),
     ],
@@ -142,3 +150,73 @@ def test_values():
 def test_groups_that_cannot_be(make, message):
     with pytest.raises(GroupError, match=message):
         make()
+
+
+@pytest.mark.parametrize("space", ["hsv", "hsl"])
+def test_normalized_images_of_whole_numbers_keep_their_colors(space):
+    """Where the largest channel is 0, or the channels add up to it: HSV and HSL would divide by nothing."""
+    group = HueShift(3, space)
+    eight_bit = torch.randint(0, 256, (3, 64, 64), generator=torch.Generator().manual_seed(0)).double() / 255
+    x = torch.cat(
+        [(eight_bit - 0.5) / 0.5, torch.tensor([[0.5, 0, -0.5], [0, -0.5, -1]]).T[..., None].expand(3, 2, 64)], 1
+    )
+    torch.testing.assert_close(group.transform_image(x, 1), HueShift(3).transform_image(x, 1))
+    by_value = Tone({"hsv": HSV, "hsl": HSL}[space](), group.tone.shift)
+    assert not torch.allclose(by_value.transform(x, 1), HueShift(3).transform_image(x, 1), atol=1e-2)
+
+
+def test_models_with_attributes():
+    class Power(ColorModel):
+        axes = ("line",) * 3
+
+        def __init__(self, exponent):
+            self.exponent = exponent
+
+        def of(self, images):
+            return images**self.exponent
+
+        def images(self, coordinates):
+            return coordinates ** (1 / self.exponent)
+
+    assert Power(2.0) == Power(2.0) != Power(3.0)
+
+
+def test_an_axis_that_is_cut_and_does_not_move_is_none():
+    group = HueShift(4, "hsv") * Saturation(3, truncated=True)
+    assert group.subgroup([3]) == HueShift(4, "hsv")
+
+
+def test_images_have_no_parts():
+    image = HueShift(2, "hsv").image
+    for act in (image.decompose, lambda: image.induce(HueShift(4, "hsv"))):
+        with pytest.raises(FieldTypeError, match="not moved linearly"):
+            act()
+    larger = HueShift(2, "hsv") * P4()
+    assert image.under(larger) == larger.image
+    with pytest.raises(GroupError):
+        image.under(HueShift(3, "hsv"))
+    with pytest.raises(FieldTypeError, match='colors is "image", "cover" or None'):
+        Representation(P4(), np.ones((4, 1, 1)), colors="image")
+    assert Representation(HueShift(2, "hsv"), np.tile(np.eye(3), (2, 1, 1)), flat=True, colors="image") == image
+    assert Representation(HueShift(2, "hsv"), np.tile(np.eye(3), (2, 1, 1)), flat=True) != image
+
+
+def test_moves_are_not_overridden():
+    with pytest.raises(GroupError, match="not overridden; pass plane, color or a Tone"):
+
+        class Inverted(Group):
+            def transform_image(self, x, g):
+                return 1 - x
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("group", [HueShift(5, "lab"), HueShift(5, "hsv"), Saturation(5)], ids=repr)
+def test_copies_are_made_in_single_precision(group, dtype):
+    """In half precision, and under autocast, shifts are as exact as elsewhere."""
+    x = torch.rand(1, 3, 8, 8).to(dtype)
+    layer = GroupConv2d(group.image, group.regular, 3).to(dtype)
+    with torch.autocast("cpu", torch.bfloat16):
+        copies = layer.lifting.split(x)
+    expected = torch.cat([group.transform_image(x.double(), int(group.inverse[g])) for g in range(5)])
+    assert (copies.double() - expected).abs().max() < (1e-5 if dtype == torch.float32 else 8e-3)
+    assert copies.dtype == dtype

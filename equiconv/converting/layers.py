@@ -43,6 +43,7 @@ def like(value: Value, node: fx.Node, plane: Pair | None = None) -> Value:
 
 def check_pointwise(step: Step, value: Value) -> None:
     """Refuse what acts on single entries where the group mixes them."""
+    step.check_colors(value)
     if value.kind == IMAGE and not step.options.image.representation.is_permutation:
         step.refuse(f"the colors of the image are mixed by {step.group!r}; do it behind a convolution")
 
@@ -89,6 +90,7 @@ def prelu(step: Step, module: nn.PReLU, value: Value) -> Value:
 
 def batch_norm(step: Step, module: nn.BatchNorm2d, value: Value) -> Value:
     """Convert batch norm: one mean and variance for all entries of a field."""
+    step.check_colors(value)
     if value.flat:
         value = _one_pixel(step, value)
     affine, tracked, momentum = module.affine, module.track_running_stats, module.momentum

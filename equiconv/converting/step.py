@@ -219,6 +219,11 @@ class Step:
         if not value.is_map:
             self.refuse("it takes maps, and got a vector")
 
+    def check_colors(self, value: Value) -> None:
+        """Refuse what does not commute with shifts of colors, on images whose colors are shifted."""
+        if value.kind == IMAGE and not self.group.is_linear:
+            self.refuse(f"the colors of the image are shifted by {self.group!r}; do it behind a convolution")
+
     def check_planes(self) -> None:
         """Repeat maps that the original has repeated over the plane, which sums and products do by themselves."""
         for node in self.node.all_input_nodes:

@@ -1,7 +1,7 @@
 """Groups, their representations, and the field types made of them."""
 
 from equiconv.groups.color import Color, HueShift, Luminance, Saturation, Value
-from equiconv.groups.color_models import HSL, HSV, ColorModel, Lab
+from equiconv.groups.color_models import HSL, HSV, ColorModel, Hexagon, Lab
 from equiconv.groups.continuous import O2, SO2
 from equiconv.groups.field_type import FieldType
 from equiconv.groups.group import Group
@@ -26,6 +26,7 @@ __all__ = [
     "FieldType",
     "Flip",
     "Group",
+    "Hexagon",
     "HueShift",
     "Lab",
     "Luminance",

@@ -11,11 +11,11 @@ from equiconv.groups.laws import Floats, Ints
 from equiconv.groups.moves import INTERPOLATIONS
 
 if TYPE_CHECKING:
-    from equiconv.groups.acting import Acting
     from equiconv.groups.group import Group
+    from equiconv.groups.moving import MovesImages
 
 
-def check_image(group: "Acting", x: Tensor) -> Tensor:
+def check_image(group: "MovesImages", x: Tensor) -> Tensor:
     """Return images, or raise ShapeError if the group does not move such."""
     if x.dim() < 3 or (group.moves_color and x.shape[-3] != 3):
         channels = "3" if group.moves_color else "C"
@@ -25,7 +25,7 @@ def check_image(group: "Acting", x: Tensor) -> Tensor:
     return x
 
 
-def check_batch(group: "Acting", x: Tensor, elements: Ints, interpolation: str) -> Ints:
+def check_batch(group: "MovesImages", x: Tensor, elements: Ints, interpolation: str) -> Ints:
     """Return elements, or raise unless the group moves such a batch of images by them, with such an interpolation."""
     if check_image(group, x).dim() < 4:
         raise ShapeError(f"a batch of images has the shape (B, ..., C, H, W); got {tuple(x.shape)}: x[None] is a batch")
@@ -39,7 +39,7 @@ def check_interpolation(interpolation: str) -> None:
         raise ShapeError(f"interpolation is one of {', '.join(INTERPOLATIONS)}; got {interpolation!r}")
 
 
-def check_elements(group: "Acting", elements: Ints, count: int) -> Ints:
+def check_elements(group: "MovesImages", elements: Ints, count: int) -> Ints:
     """Return elements, or raise GroupError unless there is one for each of so many images."""
     found = np.asarray(elements)
     valid = np.issubdtype(found.dtype, np.integer) and found.shape == (count,)

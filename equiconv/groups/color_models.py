@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["HSL", "HSV", "ColorModel", "Lab"]
+__all__ = ["HSL", "HSV", "ColorModel", "Hexagon", "Lab"]
 
 CIRCLE, INTERVAL, LINE = "circle", "interval", "line"
 
@@ -23,7 +23,7 @@ KNEE = 6 / 29  # where the cube root of Lab goes over into a straight line
 class ColorModel(ABC):
     """Describe colors by three coordinates, so that a photometric group is a shift along some of them.
 
-    Models have no state: two of one class are equal. To add one, subclass, and give a ``Tone`` on it to a group.
+    Two of one class are equal if their attributes are. To add one, subclass, and give a ``Tone`` on it to a group.
 
     Attributes:
         axes: what each coordinate is: ``"circle"``, of period 1; ``"interval"``, from 0 to 1, which ``Tone`` covers by
@@ -43,7 +43,7 @@ class ColorModel(ABC):
         """Return the RGB images ``(..., 3, H, W)`` that have these coordinates, ``(..., 3, H, W)``."""
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other)
+        return type(self) is type(other) and vars(self) == vars(other)
 
     def __hash__(self) -> int:
         return hash(type(self))
@@ -52,12 +52,41 @@ class ColorModel(ABC):
         return f"{type(self).__name__}()"
 
 
+class Hexagon(ColorModel):
+    """Hue, chroma and the largest channel: what turns the hue of HSV and HSL, for channels of any values.
+
+    Chroma is the difference of the largest channel and the smallest. Nothing is divided by but the chroma, so that a
+    hue shift stays the same where all channels are scaled alike, or a gray is added to them.
+
+    Example:
+        >>> import torch
+        >>> Hexagon().of(torch.tensor([-1.0, 0.5, 0.5]).view(3, 1, 1)).flatten().tolist()
+        [0.5, 1.5, 0.5]
+
+    Source:
+        As of ``HSV``.
+    """
+
+    axes = (CIRCLE, LINE, LINE)
+    hue = "hexagon"
+
+    def of(self, images: Tensor) -> Tensor:
+        """Return hue (in turns), chroma and the largest channel."""
+        most, least = images.amax(-3), images.amin(-3)
+        return torch.stack((_hexagon(images, most, most - least), most - least, most), -3)
+
+    def images(self, coordinates: Tensor) -> Tensor:
+        """Return the images of a hue (in turns), a chroma and a largest channel."""
+        hue, chroma, most = coordinates.unbind(-3)
+        away = [(6 * hue + k) % 6 for k in (5, 3, 1)]
+        return torch.stack([most - chroma * torch.minimum(k, 4 - k).clamp(0, 1) for k in away], -3)  # (..., 3, h, w)
+
+
 class HSV(ColorModel):
     """Hue, saturation and value: the corners of the RGB cube as a hexagon.
 
     Value is the largest of R, G and B; saturation 1 minus the smallest over the largest; hue goes round the hexagon
-    red, yellow, green, cyan, blue, magenta in one turn. Grays have the hue 0, and black the saturation 0 too. A pixel's
-    hue does not change if its three channels are scaled alike, or a gray is added to them.
+    red, yellow, green, cyan, blue, magenta in one turn. Grays have the hue 0, and black the saturation 0 too.
 
     Example:
         >>> import torch
@@ -73,14 +102,13 @@ class HSV(ColorModel):
 
     def of(self, images: Tensor) -> Tensor:
         """Return hue (in turns), saturation and value."""
-        value, chroma = images.amax(-3), images.amax(-3) - images.amin(-3)
-        return torch.stack((_hexagon(images), _ratio(chroma, value), value), -3)
+        hue, chroma, value = Hexagon().of(images).unbind(-3)
+        return torch.stack((hue, _ratio(chroma, value), value), -3)
 
     def images(self, coordinates: Tensor) -> Tensor:
         """Return the images of a hue (in turns), a saturation and a value."""
         hue, saturation, value = coordinates.unbind(-3)
-        chroma, away = value * saturation, [(6 * hue + k) % 6 for k in (5, 3, 1)]
-        return torch.stack([value - chroma * torch.minimum(k, 4 - k).clamp(0, 1) for k in away], -3)  # (..., 3, h, w)
+        return Hexagon().images(torch.stack((hue, saturation * value, value), -3))
 
 
 class HSL(ColorModel):
@@ -104,16 +132,15 @@ class HSL(ColorModel):
 
     def of(self, images: Tensor) -> Tensor:
         """Return hue (in turns), saturation and lightness."""
-        most, least = images.amax(-3), images.amin(-3)
-        room = torch.minimum(most + least, 2 - most - least)  # the largest difference at this lightness
-        return torch.stack((_hexagon(images), _ratio(most - least, room), (most + least) / 2), -3)
+        hue, chroma, most = Hexagon().of(images).unbind(-3)
+        room = torch.minimum(2 * most - chroma, 2 - 2 * most + chroma)  # the largest chroma at this lightness
+        return torch.stack((hue, _ratio(chroma, room), most - chroma / 2), -3)
 
     def images(self, coordinates: Tensor) -> Tensor:
         """Return the images of a hue (in turns), a saturation and a lightness."""
         hue, saturation, lightness = coordinates.unbind(-3)
-        half = saturation * torch.minimum(lightness, 1 - lightness)
-        away = [(12 * hue + k) % 12 for k in (0, 8, 4)]
-        return torch.stack([lightness - half * torch.minimum(k - 3, 9 - k).clamp(-1, 1) for k in away], -3)
+        chroma = saturation * torch.minimum(2 * lightness, 2 - 2 * lightness)
+        return Hexagon().images(torch.stack((hue, chroma, lightness + chroma / 2), -3))
 
 
 class Lab(ColorModel):
@@ -156,12 +183,11 @@ class Lab(ColorModel):
         return _encoded(_mixed(_straightened(torch.stack((x, y, z), -3)), self._to_linear))
 
 
-def _hexagon(images: Tensor) -> Tensor:
+def _hexagon(images: Tensor, most: Tensor, chroma: Tensor) -> Tensor:
     """Return the hue in turns, ``(..., h, w)``; 0 for grays."""
     r, g, b = images.unbind(-3)
-    most, chroma = images.amax(-3), images.amax(-3) - images.amin(-3)
-    sixths = torch.where(most == r, _ratio(g - b, chroma), _ratio(b - r, chroma) + 2)
-    sixths = torch.where((most == b) & (most != r) & (most != g), _ratio(r - g, chroma) + 4, sixths)
+    sixths = torch.where(most == g, _ratio(b - r, chroma) + 2, _ratio(r - g, chroma) + 4)
+    sixths = torch.where(most == r, _ratio(g - b, chroma), sixths)
     return torch.where(chroma == 0, 0, sixths / 6 % 1)
 
 
@@ -172,8 +198,9 @@ def _ratio(part: Tensor, whole: Tensor) -> Tensor:
 
 
 def _mixed(colors: Tensor, matrix: Sequence[Sequence[float]]) -> Tensor:
-    table = torch.tensor(matrix, dtype=colors.dtype, device=colors.device)
-    return torch.einsum("ij,...jhw->...ihw", table, colors)
+    """Multiply colors by a matrix; no product of matrices, which autocast would make in half precision."""
+    a, b, c = colors.unbind(-3)
+    return torch.stack([x * a + y * b + z * c for x, y, z in matrix], -3)
 
 
 def _decoded(images: Tensor) -> Tensor:

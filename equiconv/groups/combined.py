@@ -12,7 +12,8 @@ def direct_sum(a: Representation, b: Representation) -> Representation:
         raise FieldTypeError(f"a direct sum adds representations; got {b!r}")
     if b.group != a.group:
         raise FieldTypeError(f"a direct sum needs one group; got {a!r} on {a.group!r} and {b!r} on {b.group!r}")
-    _check_linear(a, b)
+    for rep in (a, b):
+        rep.check_linear()
     rho = irreps.direct_sum([a.rho, b.rho])
     return Representation(a.group, rho, name=f"{a!r} + {b!r}", summands=a.summands + b.summands)
 
@@ -25,12 +26,7 @@ def outer_product(a: Representation, b: Representation) -> Representation:
         raise FieldTypeError(
             f"rep * rep is the outer product over two different groups; both are representations of {a.group!r}"
         )
-    _check_linear(a, b)
+    for rep in (a, b):
+        rep.check_linear()
     name, rho = f"{enclosed(a)} * {enclosed(b)}", irreps.outer(a.rho, b.rho)
     return Representation(a.group * b.group, rho, name=name, flat=a.flat and b.flat)
-
-
-def _check_linear(*representations: Representation) -> None:
-    for rep in representations:
-        if not rep.is_linear:
-            raise FieldTypeError(f"{rep!r} is not moved linearly, so it is no part of a sum or product: lift it first")

@@ -107,7 +107,7 @@ class FieldType(WriteOnce):
         """
         g = self.group.check_element(g)
         fields, rep = self.fields(x), self.representation  # (b, n, d, h, w)
-        shifted = fields if rep.is_linear else rep.tone.transform(fields, g)
+        shifted = fields if rep.is_linear else self.group.tone.transform(fields, g, on_cover=rep.covers)
         moved = move_plane(shifted, self.group.plane[g])
         if rep.is_identity:
             return self.like(moved)
@@ -134,7 +134,7 @@ class FieldType(WriteOnce):
         elements = check_elements(self.group, elements, len(x))
         if (sources := self.sources(elements, *x.shape[-2:])) is not None:
             return self.like(take(fields.flatten(2), sources).view(fields.shape))
-        shifted = fields if rep.is_linear else rep.tone.transform(fields, elements)
+        shifted = fields if rep.is_linear else self.group.tone.transform(fields, elements, on_cover=rep.covers)
         moved = move_planes(shifted, self.group.plane[elements], interpolation)
         if rep.is_identity:
             return self.like(moved)

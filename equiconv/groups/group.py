@@ -9,12 +9,12 @@ import numpy as np
 
 from equiconv.errors import GroupError
 from equiconv.groups import irreps, laws
-from equiconv.groups.acting import Acting
 from equiconv.groups.action import Action
 from equiconv.groups.batches import acting_alike
 from equiconv.groups.laws import Floats, Ints, frozen
+from equiconv.groups.moving import MovesImages
 from equiconv.groups.quotient import band_limited, on_cosets
-from equiconv.groups.representation import Representation
+from equiconv.groups.representation import COVER, IMAGE, Representation
 from equiconv.groups.tone import Tone
 from equiconv.groups.values import enclosed, integer
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from equiconv.groups.subgroup import Subgroup
 
 
-class Group(Acting):
+class Group(MovesImages):
     """Hold a finite group: elements are the integers ``0 .. order - 1``, 0 is the identity.
 
     A group is its product table and how its elements move images; two groups are equal if these are. Immutable and
@@ -51,6 +51,8 @@ class Group(Acting):
     def __init__(
         self, table: Ints, *, plane: Floats | None = None, color: Floats | None = None, tone: Tone | None = None
     ) -> None:
+        if not (tone is None or isinstance(tone, Tone)):
+            raise GroupError(f"tone is a Tone, such as Tone(HSV(), shift), or None; got {tone!r}")
         self.table: Ints = frozen(table, np.int64)
         laws.check_table(self.table)
         self.order: int = len(self.table)
@@ -133,7 +135,7 @@ class Group(Acting):
 
         If the group is not linear the images have values from 0 to 1, and ``rho`` is what is left: ``color``.
         """
-        return Representation(self, self.color, name=f"{enclosed(self)}.image", flat=True, tone=self.tone)
+        return Representation(self, self.color, name=f"{enclosed(self)}.image", flat=True, colors=IMAGE)
 
     @cached_property
     def cover(self) -> Representation:
@@ -143,8 +145,7 @@ class Group(Acting):
         """
         if self.is_linear or self.action.mixes_colors:
             raise GroupError(f"{self!r} moves colors by matrices or not at all: only shifts have a cover; take image")
-        tone = self.tone.on_cover()
-        return Representation(self, self.color, name=f"{enclosed(self)}.cover", flat=True, tone=tone)
+        return Representation(self, self.color, name=f"{enclosed(self)}.cover", flat=True, colors=COVER)
 
     @cached_property
     def vector(self) -> Representation:

@@ -34,6 +34,14 @@ def permutation_matrices(images: Ints) -> Floats:
     return matrices
 
 
+def permuted(matrices: Floats) -> Ints | None:
+    """Return to which basis vector each matrix ``(n, s, s)`` sends each one, ``(n, s)``; None if not all do so."""
+    if not ((matrices == 0) | (matrices == 1)).all():
+        return None
+    alone = (matrices.sum(1) == 1).all() and (matrices.sum(2) == 1).all()
+    return np.asarray(matrices.argmax(axis=1), np.int64) if alone else None
+
+
 def closure(table: Ints, generators: Iterable[int]) -> tuple[int, ...]:
     """Return every product of the generators, in ascending order."""
     found, new = {0}, [0]
@@ -88,6 +96,11 @@ def check_action(table: Ints, generators: tuple[int, ...], matrices: Floats, dim
     """Raise unless the matrices are orthogonal and multiply as the table says (it is enough to ask the generators)."""
     if matrices.shape != (len(table), dim, dim):
         raise GroupError(f"{what}: expected matrices of shape {(len(table), dim, dim)}, got {matrices.shape}")
+    if (images := permuted(matrices)) is not None:  # by index: matrices of large groups would take minutes
+        lawful = all(np.array_equal(images[table[g]], images[g][images]) for g in (0, *generators))
+        if not lawful:
+            raise GroupError(f"{what}: the matrices do not multiply as the group does: rho(a.b) = rho(a) rho(b) fails")
+        return
     gram = matrices @ matrices.transpose(0, 2, 1)
     if not np.allclose(gram, np.eye(dim), atol=TOLERANCE):
         raise GroupError(f"{what}: the matrices must be orthogonal")

@@ -1,21 +1,22 @@
 """Representations."""
 
 from collections.abc import Iterable
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from equiconv.errors import FieldTypeError, GroupError
-from equiconv.groups import irreps, quotient
-from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen, permutation_matrices
-from equiconv.groups.tone import Tone
-from equiconv.groups.values import WriteOnce, enclosed, integer
+from equiconv.groups import blocks, irreps, quotient
+from equiconv.groups.laws import TOLERANCE, Floats, Ints, check_action, frozen, permutation_matrices, permuted
+from equiconv.groups.values import WriteOnce, enclosed
 
 if TYPE_CHECKING:
     from equiconv.groups.field_type import FieldType
     from equiconv.groups.group import Group
 
+IMAGE, COVER = "image", "cover"
+COLORS = (None, IMAGE, COVER)
 TYPES = {1: "real", 2: "complex", 4: "quaternionic"}
 
 
@@ -35,7 +36,7 @@ class Representation(WriteOnce):
         block: the length of the blocks of entries that every rho(g) sends to one another as wholes, such as the parts
             for the cosets of an induced representation; None takes 1 for permutations, else d.
         summands: the representations of which this one is the direct sum, if it is one.
-        tone: the shifts along a color model by which the group moves images besides; None for all other fields.
+        colors: ``"image"`` or ``"cover"``, for what the group's tone shifts besides; None for all other fields.
 
     Raises:
         FieldTypeError: if the matrices have the wrong shape, are not orthogonal or do not multiply as the group does.
@@ -58,10 +59,9 @@ class Representation(WriteOnce):
         flat: bool = False,
         block: int | None = None,
         summands: tuple["Representation", ...] = (),
-        tone: Tone | None = None,
+        colors: str | None = None,
     ) -> None:
         self.group = group
-        self.tone = tone or Tone.still(1)
         if not hasattr(group, "table"):
             raise FieldTypeError(f"a representation is of a group, such as Cyclic(4); got {group!r}")
         try:
@@ -74,31 +74,36 @@ class Representation(WriteOnce):
         if self.rho.ndim != 3 or self.rho.shape[-1] == 0:
             raise FieldTypeError(f"rho has the shape (order, d, d) with d > 0; got {self.rho.shape}")
         self.dim: int = self.rho.shape[-1]
+        if colors not in COLORS or (colors and self.dim != 3):
+            raise FieldTypeError(f'colors is "image", "cover" or None, for fibers of three; got {colors!r}, {self.dim}')
+        self.colors = colors if group.tone.moves else None
         try:
             check_action(group.table, group.generators, self.rho, self.dim, "rho")
         except GroupError as error:
             raise FieldTypeError(f"these matrices are no representation of {group!r}: {error}") from None
-        self.block = (1 if self.is_permutation else self.dim) if block is None else self._check_block(block)
-
-    def _check_block(self, block: int) -> int:
-        length = integer(block) or self.dim + 1
-        if self.dim % length == 0:
-            parts = self.rho.reshape(-1, self.dim // length, length, self.dim // length, length)
-            if ((abs(parts) > TOLERANCE).any((2, 4)).sum(1) == 1).all():  # (g, to, from)
-                return length
-        raise FieldTypeError(f"these matrices do not send blocks of {block!r} entries to one another")
+        self.block = (1 if self.is_permutation else self.dim) if block is None else blocks.check_block(self.rho, block)
 
     @cached_property
     def permutation(self) -> Ints | None:
         """Basis vector j is sent to basis vector ``permutation[g, j]``; None if rho is not made of permutations."""
-        if not ((self.rho == 0) | (self.rho == 1)).all():
-            return None
-        return frozen(self.rho.argmax(axis=1), np.int64)
+        images = permuted(self.rho)
+        return None if images is None else frozen(images, np.int64)
 
     @property
     def is_linear(self) -> bool:
-        """Whether ``rho`` is all by which the fiber moves; else ``tone`` shifts the colors of images too."""
-        return not self.tone.moves
+        """Whether ``rho`` is all by which the fiber moves; else the group's tone shifts the colors of images too."""
+        return self.colors is None
+
+    def check_linear(self) -> None:
+        """Raise FieldTypeError if these are images whose colors are shifted along a color model."""
+        if not self.is_linear:
+            what = "has no sums, products, parts or inductions; lift the images first"
+            raise FieldTypeError(f"{self!r} is not moved linearly: it {what}")
+
+    @property
+    def covers(self) -> bool:
+        """Whether a fiber holds the coordinates of a color on the cover of the group's tone."""
+        return self.colors == COVER
 
     @property
     def is_identity(self) -> bool:
@@ -153,10 +158,7 @@ class Representation(WriteOnce):
     @cached_property
     def of_blocks(self) -> "Representation":
         """How the blocks are permuted: a representation with one entry for each."""
-        starts = [block[0] for block in self.blocks]
-        occupied = abs(self.rho[:, :, starts]) > TOLERANCE  # (g, i, b): block b is sent to where entry i is
-        images = np.searchsorted(starts, occupied.argmax(axis=1), side="right") - 1  # (g, b)
-        return Representation(self.group, permutation_matrices(images), name=f"{enclosed(self)}.of_blocks")
+        return blocks.permuted_blocks(self)
 
     def decompose(self) -> tuple[tuple[int, ...], Floats]:
         """Split into irreps.
@@ -166,8 +168,9 @@ class Representation(WriteOnce):
             ``rho(g) = Q blockdiag(irreps)(g) Q^T``.
 
         Raises:
-            FieldTypeError: if the group is continuous and does not list all irreps that occur.
+            FieldTypeError: if the group is continuous and does not list all irreps that occur, or shifts colors.
         """
+        self.check_linear()
         found = [
             (k, copy) for k, irrep in enumerate(self.group.irreps) for copy in irreps.intertwiners(self.rho, irrep.rho)
         ]
@@ -210,6 +213,7 @@ class Representation(WriteOnce):
         """
         from equiconv.groups.subgroup import has_finite_index  # a subgroup is a group
 
+        self.check_linear()
         if not has_finite_index(group, self.group):
             raise GroupError(f"{self.group!r} has infinitely many cosets in {group!r}; induce from a larger subgroup")
         name = f"{enclosed(self)}.induce({group!r})"
@@ -269,8 +273,7 @@ class Representation(WriteOnce):
             return NotImplemented
         return self is other or (
             (self.sizes, self.blocks, self.flat) == (other.sizes, other.blocks, other.flat)
-            and (self.is_linear, self.tone.covers) == (other.is_linear, other.tone.covers)
-            and self.group == other.group
+            and (self.colors, self.group) == (other.colors, other.group)
             and bool(np.allclose(self.rho, other.rho, atol=TOLERANCE))
         )
 
@@ -287,11 +290,11 @@ class Representation(WriteOnce):
 
     def __reduce__(self) -> tuple[object, ...]:
         summands = self.summands if len(self.summands) > 1 else ()
-        tone = None if self.is_linear else self.tone
-        rebuild = partial(_rebuilt, name=self._name, flat=self.flat, block=self.block, summands=summands, tone=tone)
-        return rebuild, (self.group, self.rho if self.permutation is None else self.permutation)
+        values = self.rho if self.permutation is None else self.permutation
+        return _rebuilt, (self.group, values, self._name, self.flat, self.block, summands, self.colors)
 
 
-def _rebuilt(group: "Group", values: Any, **options: Any) -> Representation:
+def _rebuilt(group: "Group", values: Any, name: str | None, flat: bool, block: int, *others: Any) -> Representation:
     """Return the representation of these matrices, or of these permutations, which are far smaller in a file."""
-    return Representation(group, permutation_matrices(values) if values.ndim == 2 else values, **options)
+    rho, (summands, colors) = permutation_matrices(values) if values.ndim == 2 else values, others
+    return Representation(group, rho, name=name, flat=flat, block=block, summands=summands, colors=colors)

@@ -20,7 +20,7 @@ def restriction(rep: Representation, subgroup: Group | Iterable[int]) -> Represe
     which = as_subgroup(subgroup)
     source, rho = restricted(rep.group, which, rep.rho)
     if not rep.is_linear:
-        return source.cover if rep.tone.covers and not source.is_linear else source.image
+        return _of_images(rep, source)
     name = f"{enclosed(rep)}.restrict({source!r})"
     summands = tuple(a.restrict(which) for a in rep.summands) if len(rep.summands) > 1 else ()
     return Representation(source, rho, name=name, flat=rep.flat, block=rep.block, summands=summands)
@@ -34,9 +34,14 @@ def under(rep: Representation, group: Group) -> Representation:
         try:
             return rep.restrict(group)
         except GroupError:  # it is not a part of this one
-            if not rep.is_linear:
-                raise
             rho = snapped(np.tensordot(elements_alike(rep.group, group), rep.rho, 1))  # (g, d, d)
+        if not rep.is_linear:
+            return _of_images(rep, group)
     summands = tuple(a.under(group) for a in rep.summands) if len(rep.summands) > 1 else ()
     name = f"{enclosed(rep)}.under({group!r})"
     return Representation(group, rho, name=name, flat=rep.flat, block=rep.block, summands=summands)
+
+
+def _of_images(rep: Representation, group: Group) -> Representation:
+    """Return how a group, whose shifts are among those of ``rep``, moves the same images or coordinates."""
+    return group.cover if rep.covers and not group.is_linear else group.image

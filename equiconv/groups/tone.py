@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -24,16 +25,15 @@ class Tone(WriteOnce):
     An interval from 0 to 1, such as saturation, has no shifts that could be undone: they lead out of it. It is covered
     twice by a circle of period 2, on which shifts are a group; a point t of the circle is the color t, or 2 - t beyond
     1. A color starts on the first sheet, 0 to 1. Moved images are folded back: exact as long as no color is moved
-    beyond an end of its interval, where it is reflected. On the cover, with ``covers``, shifts are exact always.
+    beyond an end of its interval, where it is reflected. Of coordinates on the cover shifts are exact always.
 
     Args:
         model: the coordinates of colors.
         shift: of each element, ``(order, 3)``: in turns along a circle, else in the unit of the axis.
         truncated: for each axis, whether it is cut off at its ends instead of covered; no group acts so.
-        covers: whether what moves are coordinates on the cover, instead of images.
 
     Raises:
-        GroupError: if the shift has another shape, or an axis that is no interval is truncated.
+        GroupError: if one of these is not as said.
 
     Example:
         >>> from equiconv.groups import Saturation
@@ -41,39 +41,50 @@ class Tone(WriteOnce):
         [0.0, 0.5, 1.0, 1.5]
     """
 
-    def __init__(
-        self, model: ColorModel, shift: Floats, *, truncated: Sequence[bool] = (False,) * 3, covers: bool = False
-    ) -> None:
+    def __init__(self, model: ColorModel, shift: Floats, *, truncated: Sequence[bool] = (False,) * 3) -> None:
+        if not isinstance(model, ColorModel):
+            raise GroupError(f"a tone is on a color model, such as HSV(); got {model!r}")
+        if len(model.axes) != 3 or not set(model.axes) <= set(PERIODS):
+            raise GroupError(f"a color model has three axes, each one of {', '.join(PERIODS)}; got {model.axes!r}")
         self.model = model
         self.periods = tuple(PERIODS[axis] for axis in model.axes)
-        self.shift: Floats = frozen(shift, np.float64)
-        self.truncated = tuple(bool(cut) for cut in truncated)
-        self.covers = covers
-        if self.shift.ndim != 2 or self.shift.shape[1] != 3:
-            raise GroupError(f"shift: expected (order, 3), one number for each axis; got {self.shift.shape}")
+        self.shift = _checked(shift)
         moved: list[bool] = np.asarray(self.shift.any(0)).tolist()
+        cuts = [cut for cut in truncated if isinstance(cut, bool)]
+        if len(cuts) != 3 or any(cut and axis != INTERVAL for cut, axis in zip(cuts, model.axes, strict=True)):
+            raise GroupError(
+                f"truncated is True or False for each of {model.axes}, only intervals have ends; got {truncated!r}"
+            )
+        self.truncated = tuple(cut and some for cut, some in zip(cuts, moved, strict=True))
         self.folds = tuple(axis == INTERVAL and some for axis, some in zip(model.axes, moved, strict=True))
         self.wraps = tuple(
             some and not cut and math.isfinite(period)
             for some, cut, period in zip(moved, self.truncated, self.periods, strict=True)
         )
-        if any(cut and axis != INTERVAL for cut, axis in zip(self.truncated, model.axes, strict=True)):
-            raise GroupError(f"only intervals have ends to be cut off at; {model!r} has the axes {model.axes}")
 
     @classmethod
     def still(cls, order: int) -> "Tone":
         """Return the tone of elements that shift nothing."""
         return cls(HSV(), np.zeros((order, 3)))
 
-    @property
+    @cached_property
     def moves(self) -> bool:
         """Whether any element shifts colors."""
         return bool((self._apart(np.zeros(3)) > TOLERANCE).any())
 
-    @property
+    @cached_property
     def turns_hue_only(self) -> bool:
         """Whether nothing but the hue is shifted."""
         return self.model.hue is not None and not self.shift[:, 1:].any()
+
+    @cached_property
+    def scales(self) -> bool:
+        """Whether colors that are made darker by one factor are shifted as the bright ones, but for the factor."""
+        colors = torch.from_numpy(np.random.default_rng(0).random((64, 3, 1, 1)))
+        return all(
+            torch.allclose(self.transform(colors / 2, int(g)), self.transform(colors, int(g)) / 2, atol=1e-6)
+            for g in self.distinct()[0]
+        )
 
     def check_law(self, table: Ints, generators: Sequence[int]) -> None:
         """Raise GroupError unless the shifts add up as a product table says; it is enough to ask the generators."""
@@ -93,7 +104,7 @@ class Tone(WriteOnce):
 
     def __getitem__(self, elements: Ints | Sequence[int]) -> "Tone":
         shift = self.shift[np.asarray(elements)]
-        return Tone(self.model, shift, truncated=self.truncated, covers=self.covers)
+        return Tone(self.model, shift, truncated=self.truncated)
 
     def joined(self, other: "Tone") -> "Tone":
         """Return the tone of shifting by both, element by element.
@@ -130,28 +141,25 @@ class Tone(WriteOnce):
         hues = self.turns_hue_only and other.turns_hue_only and self.model.hue == other.model.hue
         return (self.model == other.model or hues) and self.truncated == other.truncated
 
-    def on_cover(self) -> "Tone":
-        """Return the tone that moves coordinates on the cover."""
-        return Tone(self.model, self.shift, truncated=self.truncated, covers=True)
-
     def distinct(self) -> tuple[Ints, Ints]:
         """Return elements with all different shifts ``(n,)``, the identity first, and as which each one shifts."""
         firsts = self.alike(self).argmax(1)
         return np.unique(firsts, return_inverse=True)
 
-    def transform(self, x: Tensor, elements: int | Ints) -> Tensor:
-        """Shift the colors of images, or the coordinates of covers, ``(..., 3, H, W)``.
+    def transform(self, x: Tensor, elements: int | Ints, *, on_cover: bool = False) -> Tensor:
+        """Shift the colors of images, or their coordinates on the cover, ``(..., 3, H, W)``.
 
         Args:
             x: all of them; a batch ``(B, ..., 3, H, W)``, if each has an element of its own.
             elements: one, or one for each of the batch, ``(B,)``.
+            on_cover: whether x are coordinates.
         """
         shift = self.shift[elements]
         if not shift.any():
             return x
-        by = torch.tensor(shift.tolist(), dtype=torch.float64, device=x.device)
+        by = torch.tensor(shift.tolist(), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
         by = by.view(*by.shape[:-1], *(1,) * (x.dim() - 2 - by.dim()), 3, 1, 1)  # (b or nothing, 1, ..., 3, 1, 1)
-        return self.moved(x, by) if self.covers else self.shifted(x, by)
+        return self.moved(x, by) if on_cover else self.shifted(x, by)
 
     def shifted(self, images: Tensor, shift: Tensor) -> Tensor:
         """Return images ``(..., 3, H, W)`` with their colors shifted by ``(..., 3, 1, 1)``, in float32 at least."""
@@ -178,13 +186,24 @@ class Tone(WriteOnce):
             return NotImplemented
         if self is other:
             return True
-        same = len(self.shift) == len(other.shift) and self.covers == other.covers
+        same = len(self.shift) == len(other.shift)
         if not same or not (self.moves or other.moves):
             return same
         return self.is_comparable(other) and bool((self._apart(other.shift) < TOLERANCE).all())
 
     def __hash__(self) -> int:
-        return hash((self.shift.shape, self.covers))
+        return hash(self.shift.shape)
 
     def __repr__(self) -> str:
-        return f"Tone({self.model!r}, {self.shift.tolist()!r}, truncated={self.truncated!r}, covers={self.covers!r})"
+        return f"Tone({self.model!r}, {self.shift.tolist()!r}, truncated={self.truncated!r})"
+
+
+def _checked(shift: object) -> Floats:
+    """Return shifts ``(order, 3)``, or raise GroupError if they are none."""
+    try:
+        found: Floats = frozen(shift, np.float64)
+    except (TypeError, ValueError):
+        raise GroupError(f"shift: expected numbers, (order, 3); got {shift!r}") from None
+    if found.ndim != 2 or found.shape[1] != 3 or not np.isfinite(found).all():
+        raise GroupError(f"shift: expected finite numbers, (order, 3), one for each axis; got {shift!r}")
+    return found

@@ -53,25 +53,27 @@ class Lifting(Tables):
     def __init__(self, in_type: FieldType, out_type: FieldType) -> None:
         super().__init__()
         group, self.in_type, self.out_type = in_type.group, in_type, out_type
-        self.tone = in_type.representation.tone
+        self.tone, self.covers = group.tone, in_type.representation.covers
         linear, _ = group.linear
         kinds, _ = self.tone.distinct()
         self.copies = len(kinds)
-        self.add_table("shifts", self.tone.shift[group.inverse[kinds]])
+        self.add_table("shifts", self.tone.shift[group.inverse[kinds]], wide=True)
         parts = [_part(group, rep) for rep in out_type.representation.summands]
         self.in_rep, self.out_rep = linear.image, reduce(add, [part.rep for part in parts])
         places = np.array([block_diag(*each) for each in zip(*(part.places for part in parts), strict=True)])
         rows = places.transpose(1, 0, 2).reshape(out_type.fiber, -1)  # (d, copies*s)
         self.permutes = bool(((rows == 0) | (rows == 1)).all() and (rows.sum(1) == 1).all())
         self.ordered = self.permutes and np.array_equal(rows.argmax(1), np.arange(rows.shape[1]))
-        self.add_table("order", rows.argmax(1))
-        self.add_table("places", rows)
+        if self.permutes:
+            self.add_table("order", rows.argmax(1))
+        else:
+            self.add_table("places", rows)
 
     def split(self, x: Tensor) -> Tensor:
         """Return the copies ``(b*copies, 3*n, h, w)`` of images, or of coordinates, ``(b, 3*n, h, w)``."""
         self.settle(x.device)
         wide = x.to(torch.promote_types(x.dtype, torch.float32)).unflatten(1, (1, -1, 3))  # (b, 1, n, 3, h, w)
-        coordinates = wide if self.tone.covers else self.tone.model.of(wide)
+        coordinates = wide if self.covers else self.tone.model.of(wide)
         moved = self.tone.moved(coordinates, self.shifts[:, None, :, None, None])  # (b, copies, n, 3, h, w)
         return self.tone.images(moved).flatten(2, 3).flatten(0, 1).to(x.dtype)
 

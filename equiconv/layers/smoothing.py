@@ -117,11 +117,12 @@ class DiskMask(FieldLayer):
         interpolation of the image at angles off the grid.
 
     Args:
-        in_type: any field type.
+        in_type: any field type; images only of groups that are linear, or shift scaled colors to scaled ones.
         margin: the part of the radius that is faded out too, within [0, 1].
         sigma: the width of the border in pixels.
 
     Raises:
+        FieldTypeError: if a color that is made darker is shifted to another one.
         ShapeError: if margin or sigma are out of range.
 
     Example:
@@ -137,8 +138,16 @@ class DiskMask(FieldLayer):
         Weiler and Cesa, General E(2)-Equivariant Steerable CNNs (NeurIPS 2019), whose code masks its inputs.
     """
 
+    takes_tones = True
+
     def __init__(self, in_type: FieldType | Representation, *, margin: float = 0.0, sigma: float = 2.0) -> None:
         super().__init__(in_type, in_type)
+        tone = self.in_type.group.tone
+        if not self.in_type.representation.is_linear and not tone.scales:
+            raise FieldTypeError(
+                f"DiskMask does not commute with how {self.in_type.group!r} shifts dark colors: mask behind the "
+                "first layer, or not at all (SteerableArchitecture(..., masked=False))"
+            )
         if not is_number(margin, 0, 1) or not is_number(sigma, 0, WIDEST) or sigma == 0:
             raise ShapeError(
                 f"DiskMask: margin is a part of the radius, within [0, 1], and sigma a number of pixels, 0 < sigma <= "

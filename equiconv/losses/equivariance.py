@@ -48,7 +48,8 @@ class EquivarianceLoss:
 
     Equivariance:
         The loss is 0 for maps that move as they should: exactly, up to rounding, for elements that keep the pixel grid,
-        and for shifts of the hue. Other angles are interpolated, the map of an image as its image: there ``f(g x)`` is
+        and for shifts of the hue; for shifts of saturation and brightness as far as no color is moved beyond an end of
+        its interval. Other angles are interpolated, the map of an image as its image: there ``f(g x)`` is
         compared with ``g f(x)``, and only where that comes from within the map, so that a network which keeps the
         pixels as they are has no loss either. A map without such a part, of two rows or columns, has none.
 

@@ -167,11 +167,11 @@ def _types(
 
 def moved_fields(field_type: FieldType, fields: Tensor, g: int, mover: Move) -> Tensor:
     """Return fields (b, n, d, h, w) moved by g: images by the mover, others by rho(g) and their pixels by the mover."""
-    tone = field_type.representation.tone
     if field_type.representation == field_type.group.image:
         return mover(fields, g)
-    if tone.covers:
-        fields = fields + torch.tensor(tone.shift[g].tolist(), dtype=fields.dtype).view(3, 1, 1)
+    if field_type.representation.covers:
+        shift = field_type.group.tone.shift[g].tolist()
+        fields = fields + torch.tensor(shift, dtype=fields.dtype).view(3, 1, 1)
     rho = torch.tensor(field_type.representation.rho[g].tolist(), dtype=torch.float64)
     turned = torch.einsum("ij,bnjhw->bnihw", rho, fields)
     return mover(turned[..., None, :, :], g).squeeze(-3)  # entries one by one: only the plane moves

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from equiconv.errors import FieldTypeError, ShapeError
+from equiconv.errors import FieldTypeError
 from equiconv.groups import Group
 from equiconv.groups.laws import Floats
 from equiconv.taps import Carried, Layers, Tap, Taps, Which, by_layer, carried_by, unwrapped
 from equiconv.testing.carried import Map
+from equiconv.testing.checks import check_images, check_takes_images
 from equiconv.testing.equivariance import device_of, disk, distance, moved_fields, unmeasured
 from equiconv.testing.moves import Move, hue_shifted, move_image, turned
 
@@ -135,7 +136,8 @@ def equivariance_profile(
 
     Raises:
         ShapeError: if the images are not as said, or a layer returns neither maps ``(B, ..., H, W)`` nor ``(B, C)``.
-        FieldTypeError: if a layer is not in the network, or a type does not fit its map or the group.
+        FieldTypeError: if a layer is not in the network, a type does not fit its map or the group, or the network takes
+            coordinates on a cover instead of images.
         GroupError: if it is not known how the group moves an image.
 
     Example:
@@ -148,7 +150,8 @@ def equivariance_profile(
         >>> bool((profile.angles.errors[:, 3] > 1e-2).all())  # at 45 degrees
         True
     """
-    _check_images(images, group)
+    check_images(images, group)
+    check_takes_images(model)
     mover = move or (lambda x, g: move_image(group, x, g))
     runner = _Runner(model, images, group, layers=layers, carried=carried, dtype=dtype, seed=seed)
     whole, space = group.keeps_grid, _hue_space(group)
@@ -182,16 +185,6 @@ def equivariance_profile(
 def _sweep(measure: Callable[[float], Floats], degrees: Iterable[float]) -> Sweep | None:
     columns = {float(angle): measure(float(angle)) for angle in degrees}
     return Sweep(np.array(list(columns)), np.stack(list(columns.values()), 1)) if columns else None
-
-
-def _check_images(images: Tensor, group: Group) -> None:
-    fits = images.dim() == 4 and len(images) >= 2 and (images.shape[1] == 3 or not group.moves_color)
-    if not fits or not images.is_floating_point():
-        channels = "3" if group.moves_color else "C"
-        raise ShapeError(
-            f"images: for {group!r} a floating-point batch (B, {channels}, H, W) of two images or more, since errors "
-            f"are relative to how outputs differ between images; got {tuple(images.shape)} of {images.dtype}"
-        )
 
 
 class _Runner:
@@ -281,7 +274,7 @@ def _hue_space(group: Group) -> str:
     if group.action.mixes_colors:
         return "rgb"
     turns = group.tone.model.hue if group.tone.shift[:, 0].any() else None
-    return {None: "", "hexagon": "hsv", "lab": "lab"}[turns]
+    return {"hexagon": "hsv", "lab": "lab"}.get(turns or "", "")  # the hue of another model is not known here
 
 
 def _between_hues(group: Group, angle: float, space: str) -> Compare:

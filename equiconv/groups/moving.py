@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
+from equiconv.errors import GroupError
 from equiconv.groups.action import Action
 from equiconv.groups.batches import check_batch, check_image
 from equiconv.groups.laws import Floats, Ints
@@ -11,11 +12,19 @@ from equiconv.groups.tone import Tone
 from equiconv.groups.values import WriteOnce
 
 
-class Acting(WriteOnce, ABC):
+class MovesImages(WriteOnce, ABC):
     """Move images by the elements of a group, as its ``action`` says."""
 
     action: Action
     order: int
+
+    def __init_subclass__(cls) -> None:
+        for name in ("transform_image", "transform_images"):
+            if name in vars(cls):
+                raise GroupError(
+                    f"{cls.__name__}.{name}: how elements move images is not overridden; pass plane, color or a Tone "
+                    "to Group(table, ...), by which layers move kernels and images too"
+                )
 
     @abstractmethod
     def check_element(self, g: int) -> int:
@@ -33,7 +42,7 @@ class Acting(WriteOnce, ABC):
 
     @property
     def tone(self) -> Tone:
-        """By how much elements shift colors along the axes of a color model, after ``color``."""
+        """By how much elements shift colors along the axes of a color model, before ``color``."""
         return self.action.tone
 
     @property
