@@ -5,9 +5,24 @@ import torch
 torch.set_num_threads(1)  # the tests run side by side
 
 
+def pytest_ignore_collect(collection_path):
+    """What the tests share has no examples; looked for, they would be imported a second time."""
+    return True if collection_path.suffix == ".py" and not collection_path.name.startswith("test_") else None
+
+
 @pytest.fixture(autouse=True)
 def _seed():
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # of the CPU: torch.manual_seed asks for all kinds of devices
+
+
+@pytest.fixture
+def inline(monkeypatch):
+    """The cells of a study run in this process: processes take seconds to start, and are shown with the engines."""
+    from inline import Inline  # of the benchmarks; most tests do without
+
+    from benchmarks.engines import ENGINES
+
+    monkeypatch.setitem(ENGINES, "local", Inline)
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import sys
 
 import numpy as np
 import torch
+from inline import Inline
 from stored import store_imagenet
 from torch import nn
 
 from benchmarks.data import Dataset
-from benchmarks.engines import ENGINES, Done
-from benchmarks.engines.local import Local
+from benchmarks.engines import ENGINES
 from benchmarks.studies import load_study
 from benchmarks.studies import study as study_module
 from benchmarks.studies.scores import measured
@@ -61,14 +61,6 @@ name = "tiny"
 group = "HueShift(3)"
 options = { width = 2, kernel_sizes = [3, 3] }
 """
-
-
-class Inline(Local):
-    """An engine that runs cells in this process."""
-
-    def run(self, cells, work, tell):
-        for index, cell in cells.items():
-            tell(Done(index, work(cell, lambda _: None)))
 
 
 def small(monkeypatch, folder):

@@ -113,7 +113,7 @@ def test_the_same_cell_gives_the_same_numbers_in_any_process(finished):
 
 
 def test_a_killed_run_resumes(folder, tmp_path):
-    options = ["--dataset", str(folder), "--groups", "Trivial,Flip", "--size", "14", "--seeds", "2", "--epochs", "60"]
+    options = ["--dataset", str(folder), "--groups", "Trivial,Flip", "--size", "14", "--seeds", "2", "--epochs", "20"]
     words = [sys.executable, "-m", "benchmarks", "compare", *options, "--budget", "600", "--workers", "1", "--quick"]
     process = subprocess.Popen([*words, "--out", str(tmp_path)], cwd=ROOT, stdout=subprocess.DEVNULL)
     try:

@@ -37,14 +37,20 @@ def their_kernels(nn, source, target, size):
     return getattr(conv.basisexpansion, f"block_expansion_{names}").sampled_basis.double().numpy()
 
 
+def orthonormal(kernels):
+    """Return a basis of what the kernels span, ``(b, d_out, d_in, k*k)``."""
+    flat = kernels.reshape(len(kernels), kernels[:1].size or 1)
+    return np.linalg.qr(flat.T)[0].T.reshape(kernels.shape)
+
+
 def same_span(a, b):
-    """Tell whether the rows of a and b span one space."""
+    """Tell whether two orthonormal bases span one space."""
     if len(a) != len(b):
         return False
     if len(a) == 0:
         return True
-    a, b = (np.linalg.qr(x.reshape(len(x), -1).T)[0] for x in (a, b))
-    return bool(np.allclose(np.linalg.svd(a.T @ b, compute_uv=False), 1, atol=1e-5))
+    a, b = (x.reshape(len(x), -1) for x in (a, b))
+    return bool(np.allclose(np.linalg.svd(a @ b.T, compute_uv=False), 1, atol=1e-5))
 
 
 def moved_plane(element, n, axis):
@@ -126,19 +132,22 @@ def test_rotations_and_reflections(e2cnn):
 
 
 def compare(nn, space, group, theirs, element_of):
-    """Compare the spans between all pairs, for kernels of three sizes."""
+    """Compare the spans between all pairs, for kernels of three sizes; the largest between irreps and trivial ones."""
     pairs = [(rep, translated(group, rep, element_of)) for rep in theirs]
     found = 0
     for size, (their_source, source), (their_target, target) in itertools.product((3, 5, 7), pairs, pairs):
+        if size == 7 and max(source.dim, target.dim) > 2:  # a sum of irreps, as the smaller kernels show
+            continue
         basis = Harmonics.e2cnn((size, size))
         kinds = (nn.FieldType(space, [rep]) for rep in (their_source, their_target))
         expected = their_kernels(nn, *kinds, size)
         ours = equivariant_kernels(target, source, basis.action(group)) @ basis.samples()
-        equal = same_span(expected, ours)
+        theirs_too, ours = orthonormal(expected), orthonormal(ours)
+        equal = same_span(theirs_too, ours)
         assert equal, (size, their_source.name, their_target.name, expected.shape, ours.shape)
         if len(ours):
             found += 1
-            moved = same_span(expected, np.roll(ours, 1, -1))
+            moved = same_span(theirs_too, np.roll(ours, 1, -1))
             assert not moved, "the check cannot fail"
     assert found
 

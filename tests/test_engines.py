@@ -66,7 +66,7 @@ def run(cells, engine, folder):
 def test_results_failures_and_deaths(engine, tmp_path):
     good = [Cell("good", seed) for seed in range(3)]
     bad = [Cell("fails", 7), Cell("dies once", 2), Cell("dies", 3)]
-    store, outcomes, _ = run([*good, *bad], engine, tmp_path)
+    store, outcomes, done = run([*good, *bad], engine, tmp_path)
     assert set(outcomes) == {*good, *bad}
     for cell in (*good, bad[1]):
         assert outcomes[cell].result["square"] == cell.seed**2
@@ -76,6 +76,8 @@ def test_results_failures_and_deaths(engine, tmp_path):
     assert "out of memory?" in outcomes[bad[2]].failure
     assert store.read(bad[0]) is store.read(bad[2]) is None
     assert len(list((tmp_path / "cells").glob("*.json"))) == 4
+    assert sorted(cell.seed for cell, _ in done if cell in good) == [0, 0, 1, 1, 2, 2]
+    assert all(amount == 0.5 for _, amount in done)
 
 
 @dataclass
@@ -109,13 +111,6 @@ def test_cells_that_had_not_begun_run_together_again(begun, calls, tmp_path):
     assert engine.calls == calls
     assert [cell.seed for cell, outcome in outcomes.items() if outcome.failure] == [3]
     assert len(outcomes) == 6
-
-
-def test_progress_is_told(engine, tmp_path):
-    cells = [Cell("good", seed) for seed in range(3)]
-    _, _, done = run(cells, engine, tmp_path)
-    assert sorted(cell.seed for cell, _ in done) == [0, 0, 1, 1, 2, 2]
-    assert all(amount == 0.5 for _, amount in done)
 
 
 def test_nothing_to_do_starts_nothing(tmp_path):

@@ -245,7 +245,7 @@ def test_exported_for_every_batch(name):
     module = (CONVOLUTIONS | LAYERS)[name](HueShift(4) * P4()).eval()
     x = torch.randn(3, *module.in_type.shape, *SHAPES.get(name, (8, 7)))
     batch = torch.export.Dim("batch", min=1, max=64)
-    program = torch.export.export(copy.deepcopy(module), (x,), dynamic_shapes=({0: batch},), strict=True)
+    program = torch.export.export(copy.deepcopy(module), (x,), dynamic_shapes=({0: batch},), strict=False)
     torch.testing.assert_close(program.module()(x[:2]), module(x[:2]))
 
 

@@ -2,7 +2,7 @@
 
 import json
 import operator
-from functools import reduce
+from functools import cache, partial, reduce
 from pathlib import Path
 
 import numpy as np
@@ -67,10 +67,11 @@ def sum_of(reps):
 @pytest.mark.parametrize("name", DIMENSIONS)
 def test_dimensions_of_e2cnn(name):
     group = named_group(name)
+    named = cache(partial(named_rep, group))
     for kernel, pairs in DIMENSIONS[name].items():
         action = Harmonics.e2cnn((int(kernel[1:]),) * 2).action(group)
         for pair, dim in pairs.items():
-            source, target = (named_rep(group, rep) for rep in pair.split("->"))
+            source, target = map(named, pair.split("->"))
             assert len(equivariant_kernels(target, source, action)) == dim, (kernel, pair)
 
 

@@ -19,6 +19,8 @@ from benchmarks.studies.row import Row
 from benchmarks.studies.trained import TrainedNetwork
 from equiconv import EquiconvError
 
+pytestmark = pytest.mark.usefixtures("inline")
+
 DIGITS = load("digits", 28)
 
 

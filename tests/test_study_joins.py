@@ -9,6 +9,8 @@ from test_study_results import small, study_command
 from benchmarks.__main__ import main
 from benchmarks.files import write_json
 
+pytestmark = pytest.mark.usefixtures("inline")
+
 RUN = sys.modules["benchmarks.studies.run"]  # the package has a function of that name
 
 

@@ -19,6 +19,8 @@ from benchmarks.training import Recipe
 from benchmarks.training.logs import LogFolder
 from equiconv import EquiconvError
 
+pytestmark = pytest.mark.usefixtures("inline")
+
 RUN = sys.modules["benchmarks.studies.run"]  # the package has a function of that name
 ROW = Row("tiny", "Trivial", {"width": 2, "kernel_sizes": (3, 3)})
 STUDY = Study("tiny", "A tiny one", "digits", 14, 1, 1, Recipe(2, batch_size=16, learning_rate=0.02), (ROW,))

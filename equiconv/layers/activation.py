@@ -22,8 +22,8 @@ class Pointwise(FieldLayer):
     fields that are not permuted, without a word. This layer refuses them.
 
     Equivariance:
-        ``f(in_type.transform(x, g)) == in_type.transform(f(x), g)``: exact for every group if the entries of a field
-        are permuted (trivial, regular, quotient and their sums; images under ``HueShift(3)``).
+        Exact on every group: ``f(in_type.transform(x, g)) == in_type.transform(f(x), g)``. The entries of a field are
+        permuted (trivial, regular, quotient and their sums; images under ``HueShift(3)``).
 
     Args:
         in_type: fields of a permutation representation.
@@ -67,7 +67,7 @@ class VectorFieldActivation(FieldLayer):
     Elements that share the largest response give the mean of their directions.
 
     Equivariance:
-        ``f(in_type.transform(x, g)) == out_type.transform(f(x), g)``: exact for every group, since ``plane[h g]`` is
+        Exact on every group: ``f(in_type.transform(x, g)) == out_type.transform(f(x), g)``, since ``plane[h g]`` is
         ``plane[h] plane[g]``. Colors are pooled over: a hue shift does not move a vector.
 
     Args:

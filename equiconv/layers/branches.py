@@ -17,7 +17,7 @@ class Branches(FieldLayer):
     """Apply a layer to each part of the fields: ``ReLU`` to the regular part, gates to the rest.
 
     Equivariance:
-        ``f(in_type.transform(x, g)) == out_type.transform(f(x), g)``: exact where every layer is.
+        As its layers: ``f(in_type.transform(x, g)) == out_type.transform(f(x), g)`` where it holds for each of them.
 
     Args:
         *layers: modules with ``in_type`` and ``out_type``, on one group, all from n and to m fields.

@@ -19,9 +19,12 @@ class ChannelMaxPool(Recorded):
 
     A network with this pooling is taught, by a loss on its maps, that each group of K channels holds one feature in K
     poses, such as four quarter turns. A transform of the image then moves the plane, and permutes the channels within
-    the groups; the maxima are invariant channels, which move with the plane only. Nothing in the layer itself makes it
-    so: how far it is true of a network is to be measured. Fields of equiconv, whose axis of the group is known, are
-    pooled by ``GroupPool``.
+    the groups; the maxima are invariant channels, which move with the plane only. Fields of equiconv, whose axis of the
+    group is known, are pooled by ``GroupPool``.
+
+    Equivariance:
+        None by construction: nothing in the layer makes the channels move so, and how far it is true of a network is to
+        be measured.
 
     Args:
         orders: K, for groups of K channels, the first of which are the channels 0 to K - 1; or several orders: the

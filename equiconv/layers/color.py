@@ -20,8 +20,8 @@ class ColorSpace(FieldLayer):
     group at every moment of training.
 
     Equivariance:
-        With M the matrix and S the color action of g, the network moves by g if the image's colors move by M^-1 S M.
-        At initialization M = 1, and the layer is exact for the group itself.
+        Exact at initialization, on every group. With M the matrix, then 1, and S the color action of g, the network
+        moves by g if the image's colors move by M^-1 S M.
 
     Args:
         in_type: RGB images, ``n * group.image``.

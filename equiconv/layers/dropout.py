@@ -19,8 +19,8 @@ class FieldDropout(FieldLayer):
     ``nn.Dropout2d`` drops single entries and breaks equivariance.
 
     Equivariance:
-        ``dropout(in_type.transform(x, g)) == in_type.transform(dropout(x), g)`` for the same random draw: exact for
-        every group and type.
+        Exact on every group: ``dropout(in_type.transform(x, g)) == in_type.transform(dropout(x), g)`` for the same
+        random draw.
 
     Args:
         in_type: any field type.

@@ -20,7 +20,7 @@ def squash(norm: Tensor) -> Tensor:
     """Return ``t^2 / (1 + t^2)`` of a norm t: for ``NormActivation``, the nonlinearity of capsules.
 
     Equivariance:
-        A function of norms, which the group leaves alone.
+        Exact on every group: a function of norms, which the group leaves alone.
 
     Args:
         norm: norms >= 0, any shape.
@@ -59,8 +59,8 @@ class NormActivation(FieldLayer):
     """Scale each part of a field by a function of its norm: ``v -> f(|v| - b) v / |v|``.
 
     Equivariance:
-        ``f(in_type.transform(x, g)) == in_type.transform(f(x), g)``: exact for every group and type, since orthogonal
-        matrices keep norms.
+        Exact on every group: ``f(in_type.transform(x, g)) == in_type.transform(f(x), g)``, since orthogonal matrices
+        keep norms.
 
     Args:
         in_type: any field type.
@@ -121,7 +121,7 @@ class GatedActivation(FieldLayer):
     """Multiply each part of a field by the sigmoid of a gate that comes with it.
 
     Equivariance:
-        ``f(in_type.transform(x, g)) == out_type.transform(f(x), g)``: exact for every group and type.
+        Exact on every group: ``f(in_type.transform(x, g)) == out_type.transform(f(x), g)``.
 
     Args:
         out_type: any field type, ``n * representation``.
@@ -168,8 +168,8 @@ class NormPool(FieldLayer):
     """Take the norm of each part of a field: invariant features, without a loss of position.
 
     Equivariance:
-        ``pool(in_type.transform(x, g)) == out_type.transform(pool(x), g)``: exact for every group and type. The norms
-        of summands are invariant, those of blocks permuted: ``GroupPool`` makes them invariant.
+        Exact on every group: ``pool(in_type.transform(x, g)) == out_type.transform(pool(x), g)``. The norms of summands
+        are invariant, those of blocks permuted: ``GroupPool`` makes them invariant.
 
     Args:
         in_type: any field type.

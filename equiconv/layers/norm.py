@@ -83,8 +83,10 @@ class FieldBatchNorm(FieldNorm):
     faster; this layer serves all types.
 
     Equivariance:
-        ``norm(in_type.transform(x, g)) == in_type.transform(norm(x), g)``: exact for every group and type, in training
-        (all samples moved by the same g) and in evaluation.
+        Exact on the pixel grid: ``norm(in_type.transform(x, g)) == in_type.transform(norm(x), g)``, in training (all
+        samples moved by the same g) and in evaluation. At other angles the corners that leave the image change the
+        statistics: in training, regular fields of ``Cyclic(8)`` have an error of 0.12. In evaluation there is none,
+        since all pixels are treated alike.
 
     Args:
         in_type: any field type.
@@ -173,8 +175,9 @@ class FieldGroupNorm(FieldNorm):
     this is ``nn.GroupNorm`` on the flat tensor, but for its scale and shift.
 
     Equivariance:
-        ``norm(in_type.transform(x, g)) == in_type.transform(norm(x), g)``: exact for every group and type, for every
-        sample alone.
+        Exact on the pixel grid: ``norm(in_type.transform(x, g)) == in_type.transform(norm(x), g)``, for every sample
+        alone. At other angles the corners that leave the image change the statistics: regular fields of ``Cyclic(8)``
+        have an error of 0.12.
 
     Args:
         in_type: any field type.
@@ -231,7 +234,7 @@ def synchronize_batch_norms(module: nn.Module, process_group: "dist.ProcessGroup
     ``DistributedDataParallel``, and use what it returns. Without processes nothing changes.
 
     Equivariance:
-        As before: the statistics are means over more images.
+        As its layers: the statistics are means over more images.
 
     Args:
         module: any module.

@@ -23,9 +23,10 @@ class BlurPool(FieldLayer):
     """Blur every entry of the fields with a Gaussian, and keep every ``stride``-th pixel.
 
     Equivariance:
-        ``pool(in_type.transform(x, g)) == in_type.transform(pool(x), g)``: exact for groups that keep the pixel grid,
-        where the windows lie symmetrically on the image; ExactnessError is raised where they do not. A Gaussian is the
-        same from all sides, and other angles are approximate.
+        Exact on the pixel grid: ``pool(in_type.transform(x, g)) == in_type.transform(pool(x), g)`` where the windows
+        lie symmetrically on the image; ExactnessError is raised where they do not. A Gaussian is the same from all
+        sides, and other angles are approximate: regular fields of ``Cyclic(8)``, with sigma 1 and stride 2, have an
+        error of 0.008.
 
     Args:
         in_type: any field type.
@@ -113,8 +114,8 @@ class DiskMask(FieldLayer):
     r, are multiplied by exp(-(r - R)^2 / (2 sigma^2)).
 
     Equivariance:
-        ``mask(in_type.transform(x, g)) == in_type.transform(mask(x), g)``: exact for every group and type, but for the
-        interpolation of the image at angles off the grid.
+        Exact on the pixel grid: ``mask(in_type.transform(x, g)) == in_type.transform(mask(x), g)`` for every type. At
+        other angles the interpolation of the image is not: images under ``Cyclic(8)`` have an error of 0.0001.
 
     Args:
         in_type: any field type; images only of groups that are linear, or shift scaled colors to scaled ones.
@@ -178,9 +179,9 @@ class Antialiased(FieldLayer):
     the layer alone.
 
     Equivariance:
-        That of the layer: exact for groups that keep the pixel grid, on every size. At other angles, where a
-        nonlinearity alone aliases, the error falls: for ReLU on ``Cyclic(8)``, on images with details of 2 pixels, from
-        0.022 to 0.009.
+        As its layers: exact on the pixel grid where the layer is, on every size. At other angles less aliases: ReLU on
+        regular fields of ``Cyclic(8)``, in images with details of 2 pixels, has an error of 0.022, and in this layer an
+        error of 0.009.
 
     Args:
         layer: a module with ``in_type`` and ``out_type`` that acts on every pixel alone: an activation.

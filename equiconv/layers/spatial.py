@@ -19,9 +19,10 @@ class SpatialPool(FieldLayer):
     """Pool the fields over windows of the plane.
 
     Equivariance:
-        ``pool(in_type.transform(x, g)) == in_type.transform(pool(x), g)``: exact for groups that keep the pixel grid,
-        where the windows lie symmetrically on the image; ExactnessError is raised where they do not. On even sizes
-        2x2 windows with stride 2 are exact. A longest vector has to be the only one of its length in the window.
+        Exact on the pixel grid: ``pool(in_type.transform(x, g)) == in_type.transform(pool(x), g)`` where the windows
+        lie symmetrically on the image; ExactnessError is raised where they do not. On even sizes 2x2 windows with
+        stride 2 are exact. A longest vector has to be the only one of its length in the window. Groups with other
+        angles are refused.
 
     Args:
         in_type: any field type for ``"mean"`` and ``"norm"``; fields of permutation representations for ``"max"``.
@@ -94,8 +95,9 @@ class AdaptivePool(FieldLayer):
     are symmetric about the middle for every H and m.
 
     Equivariance:
-        ``pool(in_type.transform(x, g)) == in_type.transform(pool(x), g)``: exact for groups that keep the pixel grid
-        and every image size. Groups that exchange rows and columns need as many of the one as of the other.
+        Exact on the pixel grid: ``pool(in_type.transform(x, g)) == in_type.transform(pool(x), g)`` on every image size.
+        Groups that exchange rows and columns need as many of the one as of the other. Groups with other angles are
+        refused.
 
     Args:
         in_type: any field type for ``"mean"`` and ``"norm"``; fields of permutation representations for ``"max"``.

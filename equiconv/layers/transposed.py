@@ -19,10 +19,11 @@ class GroupConvTranspose2d(Convolution):
     ``dilation * (kernel_size - 1) - padding`` there. With larger strides the pixels of the input are that far apart.
 
     Equivariance:
-        ``conv(in_type.transform(x, g)) == out_type.transform(conv(x), g)`` for every element g: exact for groups that
-        keep the pixel grid, and for the quarter turns in other groups. Other angles are poor with a stride, since
-        neighboring outputs meet different pixels of the kernel: for ``Cyclic(8)`` and stride 2 the error measured is
-        0.7, 0.3 and 0.2 with kernels of 3, 5 and 7. There take ``Upsample`` and ``GroupConv2d``, of error 0.001.
+        Exact on the pixel grid: ``conv(in_type.transform(x, g)) == out_type.transform(conv(x), g)`` for the elements
+        that send pixels to pixels, in other groups too. Other angles are poor with a stride, since neighboring outputs
+        meet different pixels of the kernel: between regular fields of ``Cyclic(8)``, with stride 2, kernels of 3x3
+        pixels have an error of 0.8, 5x5 an error of 0.5, and 7x7 an error of 0.3. There take ``Upsample`` and
+        ``GroupConv2d``: with 5x5, an error of 0.003.
 
     Args:
         in_type: the field type of the input; a bare representation is one field.

@@ -47,11 +47,11 @@ class EquivarianceLoss:
     several poses.
 
     Equivariance:
-        The loss is 0 for maps that move as they should: exactly, up to rounding, for elements that keep the pixel grid,
-        and for shifts of the hue; for shifts of saturation and brightness as far as no color is moved beyond an end of
-        its interval. Other angles are interpolated, the map of an image as its image: there ``f(g x)`` is
-        compared with ``g f(x)``, and only where that comes from within the map, so that a network which keeps the
-        pixels as they are has no loss either. A map without such a part, of two rows or columns, has none.
+        Exact on the pixel grid: the loss is 0, up to rounding, for maps that move as they should under elements that
+        send pixels to pixels, under shifts of the hue, and under shifts of saturation and brightness as far as no color
+        is moved beyond an end of its interval. Other angles are interpolated, the map of an image as its image: there
+        ``f(g x)`` is compared with ``g f(x)``, and only where that comes from within the map, so that a network which
+        keeps the pixels as they are has no loss either. A map without such a part, of two rows or columns, has none.
 
     Args:
         group: the group, finite, or continuous: then its elements are those in its tables.

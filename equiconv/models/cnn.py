@@ -37,9 +37,10 @@ class CNN(Recorded):
     ``P4()`` P4CNN, on ``HueShift(3)`` CECNN.
 
     Equivariance:
-        The logits are invariant under every element of the group if ``pool`` is given: exact for groups that keep the
-        pixel grid. Where layers change to a smaller group, ``in_type`` and ``out_type`` name what is left: that group,
-        and the factors that were pooled over and do not move the plane. Pooling over turns keeps the maps turning.
+        Exact on the pixel grid: the logits are invariant under every element of the group if ``pool`` is given. Other
+        angles are approximate. Where layers change to a smaller group, ``in_type`` and ``out_type`` name what is left:
+        that group, and the factors that were pooled over and do not move the plane. Pooling over turns keeps the maps
+        turning.
 
     Args:
         group: the group of all layers, or one for each layer: ``[HueShift(3)] * 2 + [Trivial()] * 5`` is a hybrid.

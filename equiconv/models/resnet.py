@@ -43,10 +43,9 @@ class ResNet(Recorded):
     of 3x3 pixels are 5x5 on groups that do not keep the pixel grid.
 
     Equivariance:
-        The logits are invariant under every element of the group if ``pool`` is given: exact for groups that keep the
-        pixel grid and images of every size, other angles are approximate. Where stages change to a smaller group,
-        ``in_type`` and ``out_type`` name what is left: that group, and the factors that were pooled over and do not
-        move the plane.
+        Exact on the pixel grid: the logits are invariant under every element of the group if ``pool`` is given, on
+        images of every size. Other angles are approximate. Where stages change to a smaller group, ``in_type`` and
+        ``out_type`` name what is left: that group, and the factors that were pooled over and do not move the plane.
 
         A convolution with stride 2 sees other pixels of an image of even size once this is turned. On groups that move
         the plane the maps are therefore halved in front of the block that has the stride: by means over 2x2 pixels, of

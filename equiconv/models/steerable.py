@@ -58,11 +58,11 @@ class SteerableCNN(Recorded):
     - ``"gated"``: the same, but each irrep is multiplied by a gate that comes with it.
 
     Equivariance:
-        The logits are invariant under every element of the group: exact for those that keep the pixel grid, other
-        angles are approximate; in training with dropout the law holds for the distribution. Where layers change to a
-        smaller group, ``in_type`` and ``out_type`` name what is left: that group, and the factors that were pooled over
-        and do not move the plane. Images of 29, 33, 37, ... pixels fit the blurring of ``STEERABLE``, those of 28, 32,
-        36, ... pixels the other two; ExactnessError is raised for others, unless ``exact=False``.
+        Exact on the pixel grid: the logits are invariant under every element of the group; in training with dropout the
+        law holds for the distribution. Other angles are approximate. Where layers change to a smaller group,
+        ``in_type`` and ``out_type`` name what is left: that group, and the factors that were pooled over and do not
+        move the plane. Images of 29, 33, 37, ... pixels fit the blurring of ``STEERABLE``, those of 28, 32, 36, ...
+        pixels the other two; ExactnessError is raised for others, unless ``exact=False``.
 
     Args:
         group: the group of all layers, or one for each: ``[O2(3)] * 3 + [Cyclic(8)] * 3`` becomes discrete halfway.

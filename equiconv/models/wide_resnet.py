@@ -44,11 +44,11 @@ class WideResNet(Recorded):
     until the last block maps to invariants; then batch norm, ReLU, the mean over the plane and a linear head.
 
     Equivariance:
-        The logits are invariant under every element of the last group, and of the factors that move colors and were
-        pooled over: ``in_type`` and ``out_type`` name them. In training with dropout the law holds for the
-        distribution. Exact for elements that keep the pixel grid, other angles are approximate. Steps of two pixels are
-        symmetric on images of 4 m + 1 pixels, such as 33x33, or 8 m + 1 with ``stride=2``, such as 65x65 or 97x97;
-        ExactnessError is raised for others unless ``exact=False``, and the published 32x32 and 96x96 are others.
+        Exact on the pixel grid: the logits are invariant under every element of the last group, and of the factors that
+        move colors and were pooled over: ``in_type`` and ``out_type`` name them. In training with dropout the law holds
+        for the distribution. Other angles are approximate. Steps of two pixels are symmetric on images of 4 m + 1
+        pixels, such as 33x33, or 8 m + 1 with ``stride=2``, such as 65x65 or 97x97; ExactnessError is raised for others
+        unless ``exact=False``, and the published 32x32 and 96x96 are others.
 
     Args:
         groups: the group of each stage, ``[Dihedral(8), Dihedral(4), Flip()]``, every one a subgroup of the one before;

@@ -2,7 +2,8 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from scipy import ndimage
@@ -131,12 +132,22 @@ def _errors(
 
     def output(g: int) -> Tensor:
         x = moved_fields(source, fields, g, mover).to(dtype)
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(seed)
+        with seeded(seed, device), torch.no_grad():
             return run(source.like(x).to(device)).cpu().double()
 
     still = output(0)
     return [_difference(output(g), still, target, g, mover) for g in range(group.order)]
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw random numbers from a seed, on the CPU and on a device, and go on as if nothing was drawn: a context."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if device.type == "cpu":
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed asks for all kinds of devices: milliseconds
+        else:
+            torch.manual_seed(seed)
+        yield
 
 
 def device_of(module: object) -> torch.device:

@@ -16,7 +16,7 @@ from equiconv.groups.laws import Floats
 from equiconv.taps import Carried, Layers, Tap, Taps, Which, by_layer, carried_by, unwrapped
 from equiconv.testing.carried import Map
 from equiconv.testing.checks import check_images, check_takes_images
-from equiconv.testing.equivariance import device_of, disk, distance, moved_fields, unmeasured
+from equiconv.testing.equivariance import device_of, disk, distance, moved_fields, seeded, unmeasured
 from equiconv.testing.moves import Move, hue_shifted, move_image, turned
 
 __all__ = ["Profile", "Sweep", "equivariance_profile"]
@@ -220,9 +220,7 @@ class _Runner:
 
     def run(self, images: Tensor) -> list[Tap]:
         """Return what the layers return."""
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), torch.no_grad(), self.taps:
-            torch.manual_seed(self.seed)
+        with seeded(self.seed, self.device), torch.no_grad(), self.taps:
             self.model(images.to(self.device, self.dtype))
         for tap in self.taps.taps:
             tap.check()

@@ -36,8 +36,8 @@ FEATURES = {
     "compile": Feature(
         GRAPHS,
         "torch.compile",
-        "`fullgraph=True`, forward and backward, in training and in evaluation; networks of fields by inductor, the "
-        "rest by its tracer alone",
+        "`fullgraph=True`, forward and backward, in training and in evaluation; networks of fields by inductor, in "
+        "evaluation without gradients, the rest by its tracer alone",
         graphs.compiled,
     ),
     "export": Feature(GRAPHS, "torch.export", "strict, in evaluation, for every batch", graphs.traced_in_evaluation),
