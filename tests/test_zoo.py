@@ -10,6 +10,7 @@ from zoo_layers import BROKEN_LAYERS
 
 from equiconv.errors import FieldTypeError, GroupError
 from equiconv.groups import P4, P4M, Group
+from equiconv.groups.action import Action
 from equiconv.groups.irreps import cyclic_table, rotations
 from equiconv.layers import GroupConv2d
 from equiconv.testing import assert_equivariant, assert_group_laws, equivariance_error
@@ -77,7 +78,7 @@ def break_associativity(group):
 
 
 def break_plane(group):
-    vars(group)["plane"] = group.plane.transpose(0, 2, 1)
+    vars(group)["action"] = Action(group.plane.transpose(0, 2, 1), group.color, group.tone)
 
 
 def break_irreps(group):

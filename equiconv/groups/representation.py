@@ -1,7 +1,7 @@
 """Representations."""
 
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -291,10 +291,10 @@ class Representation(WriteOnce):
     def __reduce__(self) -> tuple[object, ...]:
         summands = self.summands if len(self.summands) > 1 else ()
         values = self.rho if self.permutation is None else self.permutation
-        return _rebuilt, (self.group, values, self._name, self.flat, self.block, summands, self.colors)
+        kept = partial(_rebuilt, name=self._name, flat=self.flat, block=self.block, summands=summands)
+        return partial(kept, colors=self.colors), (self.group, values)
 
 
-def _rebuilt(group: "Group", values: Any, name: str | None, flat: bool, block: int, *others: Any) -> Representation:
+def _rebuilt(group: "Group", values: Any, **options: Any) -> Representation:
     """Return the representation of these matrices, or of these permutations, which are far smaller in a file."""
-    rho, (summands, colors) = permutation_matrices(values) if values.ndim == 2 else values, others
-    return Representation(group, rho, name=name, flat=flat, block=block, summands=summands, colors=colors)
+    return Representation(group, permutation_matrices(values) if values.ndim == 2 else values, **options)

@@ -1,12 +1,12 @@
 """Lifting by the image: for groups that move colors in a way that no matrix does."""
 
+from collections.abc import Sequence
 from functools import reduce
 from operator import add
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.linalg import block_diag
 from torch import Tensor
 
 from equiconv.errors import FieldTypeError
@@ -60,8 +60,7 @@ class Lifting(Tables):
         self.add_table("shifts", self.tone.shift[group.inverse[kinds]], wide=True)
         parts = [_part(group, rep) for rep in out_type.representation.summands]
         self.in_rep, self.out_rep = linear.image, reduce(add, [part.rep for part in parts])
-        places = np.array([block_diag(*each) for each in zip(*(part.places for part in parts), strict=True)])
-        rows = places.transpose(1, 0, 2).reshape(out_type.fiber, -1)  # (d, copies*s)
+        rows = _side_by_side([part.places for part in parts]).transpose(1, 0, 2).reshape(out_type.fiber, -1)
         self.permutes = bool(((rows == 0) | (rows == 1)).all() and (rows.sum(1) == 1).all())
         self.ordered = self.permutes and np.array_equal(rows.argmax(1), np.arange(rows.shape[1]))
         if self.permutes:
@@ -109,6 +108,15 @@ def _part(group: Group, rep: Representation) -> Part:
     if entries is None:
         return Part(Representation(linear, rho), shifts)
     return Part(Representation(linear, rho[:, entries][:, :, entries]), shifts[:, :, entries])
+
+
+def _side_by_side(parts: Sequence[Floats]) -> Floats:
+    """Return the places of a direct sum, ``(copies, sum of d, sum of s)``, of those of its summands."""
+    rows, columns = (np.cumsum([0, *(part.shape[axis] for part in parts)]) for axis in (1, 2))
+    places = np.zeros((len(parts[0]), rows[-1], columns[-1]))
+    for number, part in enumerate(parts):
+        places[:, rows[number] : rows[number + 1], columns[number] : columns[number + 1]] = part
+    return places
 
 
 def _section(rho: Floats, shifts: Floats) -> Ints | None:

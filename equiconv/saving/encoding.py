@@ -20,7 +20,7 @@ from equiconv.groups.values import integer
 from equiconv.recorded import Recorded, Unnamed, arguments_of
 from equiconv.saving.names import CONTAINERS, Names
 
-NAMED = ("trivial", "regular", "image", "vector")
+NAMED = ("trivial", "regular", "image", "cover", "vector")
 PLACED = ("device", "dtype", "process_group")  # arguments of torch's modules that are of the process, or of the weights
 WRAPPERS = {
     "OptimizedModule": "_orig_mod",  # what torch.compile makes
@@ -215,5 +215,5 @@ def _name_in_group(rep: Representation) -> str | None:
 
 def _alike(a: Representation, b: Representation) -> bool:
     """Tell whether two representations are the same to the last bit, and shown alike."""
-    same = (a.group, a.flat, a.block, a.sizes, repr(a)) == (b.group, b.flat, b.block, b.sizes, repr(b))
-    return same and np.array_equal(a.rho, b.rho)
+    told = [(rep.group, rep.flat, rep.block, rep.sizes, rep.colors, repr(rep)) for rep in (a, b)]
+    return told[0] == told[1] and np.array_equal(a.rho, b.rho)

@@ -48,6 +48,7 @@ from equiconv.models import (
 __all__ = ["CASES", "Case"]
 
 GROUP = HueShift(3) * P4()
+SHIFTED = HueShift(2, "hsv") * P4()
 REGULAR, IMAGE = 2 * GROUP.regular, 2 * GROUP.image
 MIXED = 2 * (GROUP.trivial + GROUP.irreps[-1] + GROUP.regular)
 TURNS = 2 * P4M().regular
@@ -94,6 +95,9 @@ CASES = {
     case.name: case
     for case in (
         Case("GroupConv2d (lifting)", lambda: GroupConv2d(GROUP.image, REGULAR, 3, padding=1)),
+        Case(
+            "GroupConv2d (lifting by the image)", lambda: GroupConv2d(SHIFTED.image, 2 * SHIFTED.regular, 3, padding=1)
+        ),
         Case("GroupConv2d (group)", lambda: GroupConv2d(REGULAR, REGULAR, 3)),
         Case("GroupConv2d (steerable)", lambda: GroupConv2d(MIXED, MIXED, 3)),
         Case("GroupConv2d (gc)", lambda: GroupConv2d(REGULAR, REGULAR, 3, factorization="gc", execution="separable")),
