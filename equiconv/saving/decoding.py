@@ -160,7 +160,7 @@ class Decoder:
         """Return the representation of an entry: of its matrices, its permutations, or its summands."""
         group, values = self.decode(data["group"]), data["values"]
         summands = tuple(self.decode(each) for each in _list(data["summands"]))
-        name, flat, block, colors = (data[key] for key in ("name", "flat", "block", "colors"))
+        name, flat, block = (data[key] for key in ("name", "flat", "block"))
         if not isinstance(group, Group) or not isinstance(name, (str, type(None))) or not isinstance(flat, bool):
             raise SavingError("the file describes a representation that has no group, name or layout")
         if not all(isinstance(each, Representation) and each.group == group for each in summands):
@@ -173,7 +173,7 @@ class Decoder:
             rho = self._rho(group, np.array(values))
         if summands and dim != rho.shape[-1]:
             raise SavingError(f"the file describes a sum of dimension {rho.shape[-1]} of parts of dimension {dim}")
-        return Representation(group, rho, name=name, flat=flat, block=block, summands=summands, colors=colors)
+        return Representation(group, rho, name=name, flat=flat, block=block, summands=summands, colors=data.get("colors"))
 
     def _rho(self, group: Group, values: Any) -> Any:
         """Return matrices ``(order, d, d)``, also of permutations ``(order, d)``."""
