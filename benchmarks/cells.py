@@ -26,10 +26,13 @@ SOURCES = (
         HERE / "data" / f"{name}.py"
         for name in (
             "augment",
+            "augmenting",
             "batch",
+            "colors",
             "dali",
             "families",
             "images",
+            "jitter",
             "moves",
             "normalize",
             "policy",

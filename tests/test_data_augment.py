@@ -25,7 +25,7 @@ from equiconv import EquiconvError
 
 TURNS = {"rotation": 180, "rotation-nearest": 180, "rotation-fine": 180}
 VALUES = {"crop": 4, "resized-crop": 12, "mirror": 0.5, **TURNS, "hue": 0.5, "grayscale": 0.5}
-VALUES |= {"autoaugment": 0.9, "cutout": 5}
+VALUES |= {"autoaugment": 0.9, "cutout": 5, "saturation": 1.0, "brightness": 0.5}
 COUNT = 400
 
 
