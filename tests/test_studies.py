@@ -163,3 +163,16 @@ def test_mistakes_on_the_command_line_are_told(options, message, capsys, tmp_pat
     assert main(["study", "rotmnist", "--quick", *options, "--out", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_of_the_studies_of_color_are_equally_large_and_differ_in_group_and_jitter():
+    for name, dataset, most in (("color", None, 0.04), ("color-digits", None, 0.06), ("color", "stl10", 0.07)):
+        study = load_study(name).on(dataset)
+        with torch.device("meta"):
+            found = [count_parameters(row.network(study.channels, 10)) for row in study.rows]
+        assert max(found) < (1 + most) * min(found)
+        jitters = [row for row in study.rows if "hue" in study.augment_of(row)]
+        assert {row.groups for row in jitters} == {"Trivial", 'HueShift(4, "hsv")', "Color(4, 3)"}
+        assert all({"saturation", "brightness"} <= study.augment_of(row).keys() for row in jitters)
+        assert {row.groups for row in study.rows} - {row.groups for row in jitters} == {"HueShift(4)"}
+        assert all(set(study.normalize_of(row)) <= {"gray"} for row in study.rows)
