@@ -29,6 +29,7 @@ SOURCES = (
             "augmenting",
             "batch",
             "colors",
+            "conditions",
             "dali",
             "families",
             "images",

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from benchmarks.data import load
+from benchmarks.data.conditions import CONDITIONS, moved
 from benchmarks.data.dataset import stratified
-from benchmarks.data.moves import CONDITIONS, hue_shifted, moved, rotated
+from benchmarks.data.moves import hue_shifted, rotated
 from equiconv import EquiconvError
 
 
@@ -43,8 +44,10 @@ def test_conditions_move_images_as_they_say():
     assert hue_shifted(red, 120).flatten().tolist() == [0, 1, 0]
     assert hue_shifted(red, 60).flatten().tolist() == pytest.approx([1, 1, 0])
     assert torch.allclose(hue_shifted(hue_shifted(x, 75), 45), hue_shifted(x, 120))
-    assert [len(set(moves)) for moves in CONDITIONS.values()] == [1, 3, 2, 6]
-    assert torch.equal(moved(x, (180, 240)), torch.stack([x[:, 1], x[:, 2], x[:, 0]], 1).flip(-1, -2))
+    assert [len(set(moves)) for moves in CONDITIONS.values()] == [1, 3, 2, 6, 2, 2, 2, 2]
+    assert torch.equal(
+        moved(x, (("rotation", 180), ("hue", 240))), torch.stack([x[:, 1], x[:, 2], x[:, 0]], 1).flip(-1, -2)
+    )
 
 
 def test_rotation_between_quarter_turns_goes_the_same_way():
