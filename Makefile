@@ -53,7 +53,7 @@ format: $(READY) ## mend style and formatting
 
 docs: $(READY) ## build the pages without a warning and run the code in them
 	rm -rf docs/examples $(PAGES)/doctrees # examples and notebooks run again: they show what the library does now
-	$(BIN)/python docs/figures.py $(PAGES)/figures
+	$(BIN)/python docs/figures.py $(PAGES)/figures docs/_static # and compare
 	$(BIN)/sphinx-build -n -W --keep-going -q -b html -d $(PAGES)/doctrees docs $(PAGES)/html
 	$(BIN)/sphinx-build -n -W --keep-going -q -b doctest -d $(PAGES)/doctrees docs $(PAGES)/doctest
 	@echo "$(PAGES)/html/index.html"

@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks compare``, ``equivariance``, ``robustness``, ``speed`` or ``study``."""
+"""The command line: ``python -m benchmarks COMMAND``, COMMAND being one of ``COMMANDS``."""
 
 import argparse
 import importlib
@@ -10,7 +10,9 @@ from rich.console import Console
 from equiconv import EquiconvError
 
 COMMANDS = {
+    "colors": "how exactly do layers follow shifts of hue, saturation and brightness?",
     "compare": "which symmetry helps on my data, at equal parameters?",
+    "exactness": "what is exact for which group, layer by layer and setting by setting?",
     "equivariance": "how exactly do networks turn with their input, at every angle?",
     "robustness": "what do trained networks do with images that are turned, mirrored, or of other hues?",
     "speed": "how fast are the layers and networks?",

@@ -78,6 +78,13 @@ napoleon_custom_sections = ["Equivariance", "Shapes", "Initialization", "Source"
 
 # The examples in the docstrings run under pytest, which gives them the names of their module.
 doctest_test_doctest_blocks = ""
+# What a page writes goes into a folder that is thrown away.
+doctest_global_setup = """
+import os, tempfile
+_home, _scratch = os.getcwd(), tempfile.TemporaryDirectory()
+os.chdir(_scratch.name)
+"""
+doctest_global_cleanup = "os.chdir(_home); _scratch.cleanup()"
 doctest_default_flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 # The build reads nothing from the network, so there is no inventory to find the names of other projects in.

@@ -1,4 +1,4 @@
-"""Draw the figures of the documentation: ``python docs/figures.py FOLDER``. Nothing is read."""
+"""Draw the figures of the documentation: ``python docs/figures.py FOLDER [COMMITTED]``."""
 
 import sys
 from collections.abc import Iterator
@@ -10,19 +10,20 @@ import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.image import imread
+from nouns import pictures
 from scipy.ndimage import gaussian_filter, rotate
 from torch import Tensor
 
 from equiconv import viz
-from equiconv.bases import Derivatives, Pixels
+from equiconv.bases import Derivatives
 from equiconv.groups import O2, P4, Cyclic, HueShift, Trivial
 from equiconv.layers import GroupConv2d
 from equiconv.models import CNN
 from equiconv.testing import equivariance_profile
 
+ALIKE = 0.01  # the mean difference of colors from 0 to 1
 GRAY, INK, PAPER = "#8a8a8a", "#2b2b2b", "#ffffff"
 STYLE = {
     "font.size": 10,
@@ -32,7 +33,8 @@ STYLE = {
     "axes.edgecolor": GRAY,
     "axes.linewidth": 0.6,
     "figure.facecolor": PAPER,
-    "savefig.dpi": 110,
+    "figure.dpi": 110,
+    "savefig.dpi": "figure",
 }
 
 
@@ -54,11 +56,6 @@ def bird(size: int = 41) -> Tensor:
     return torch.tensor(image, dtype=torch.float32)
 
 
-def orbit() -> Figure:
-    """The twelve images that HueShift(3) * P4() makes of one."""
-    return viz.orbit(HueShift(3) * P4(), bird())
-
-
 def edge_kernel(size: int = 7) -> Tensor:
     """Return a kernel (1, 1, 3, size*size) that answers to red on the right of cyan."""
     y, x = np.mgrid[1 : -1 : size * 1j, -1 : 1 : size * 1j]
@@ -66,19 +63,24 @@ def edge_kernel(size: int = 7) -> Tensor:
     return torch.tensor(np.multiply.outer([1.0, -0.5, -0.5], edge).reshape(1, 1, 3, -1), dtype=torch.float32)
 
 
-def law() -> Figure:
-    """An image and its regular features; the moved image and its features, moved in the same way."""
+def edges() -> GroupConv2d:
+    """Return a lifting layer with this kernel."""
     group = HueShift(3) * P4()
     lift = GroupConv2d(group.image, 1 * group.regular, 7, padding=3, padding_mode="replicate", bias=False)
     lift.weight.data = edge_kernel()
-    return viz.fields(lift, bird(), 5)
+    return lift
 
 
-def kernels() -> Figure:
-    """A kernel of a lifting layer, moved by every element."""
+def maps() -> Figure:
+    """An image and its regular features; the moved image and its features, moved in the same way."""
+    return viz.fields(edges(), bird(), 5)
+
+
+def random_kernels() -> GroupConv2d:
+    """Return a lifting layer with a random kernel."""
     group = HueShift(3) * P4()
     torch.manual_seed(2)
-    return viz.kernels(GroupConv2d(group.image, 1 * group.regular, 5))
+    return GroupConv2d(group.image, 1 * group.regular, 5)
 
 
 def gradient() -> Figure:
@@ -128,112 +130,42 @@ def turned(images: Tensor, degrees: float) -> Tensor:
     return torch.tensor(rotate(images.numpy(), degrees, axes=(-1, -2), reshape=False, order=3))
 
 
-def matrices() -> Figure:
-    """The matrices rho(g) of four representations of Cyclic(4)."""
-    group = Cyclic(4)
-    named = {"trivial": group.trivial, "irrep(1)": group.irrep(1), "irrep(2)": group.irrep(2), "regular": group.regular}
-    figure, axes = plt.subplots(4, 4, figsize=(6.0, 3.6), layout="constrained", height_ratios=(1, 2, 1, 4))
-    for (label, rep), row in zip(named.items(), axes, strict=True):
-        half = rep.dim / 2
-        for g, ax in enumerate(row):
-            ax.imshow(rep.rho[g], cmap="RdBu_r", vmin=-1.6, vmax=1.6, extent=(-half, half, -half, half))
-            ax.add_patch(Rectangle((-half, -half), rep.dim, rep.dim, fill=False, edgecolor=GRAY, linewidth=0.6))
-            for i, j in product(range(rep.dim), repeat=2):
-                text = f"{rep.rho[g, i, j] + 0.0:.0f}"
-                ax.text(j + 0.5 - half, half - i - 0.5, text, ha="center", va="center", fontsize=8)
-            ax.set(xlim=(-2.1, 2.1), ylim=(-half - 0.1, half + 0.1))
-            ax.axis("off")
-        row[0].text(-2.6, 0, label, ha="right", va="center")
-    for g, ax in enumerate(axes[0]):
-        ax.set_title(f"rho({g})")
-    return figure
-
-
-def double_arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """Draw a thin arrow with two heads."""
-    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="<->", mutation_scale=9, color=GRAY, shrinkA=0, shrinkB=0))
-
-
-def fields() -> Figure:
-    """The axes of a feature map: n fields, each a stack of d maps."""
-    figure, ax = plt.subplots(figsize=(6.4, 2.5), layout="constrained")
-    colors = ["#d9534f", "#f0ad4e", "#5cb85c", "#5b9bd5"]
-    for n, d in product(range(3), reversed(range(4))):
-        x, y = 3.1 * n + 0.28 * d, 0.28 * d
-        ax.add_patch(Rectangle((x, y), 1.5, 1.5, facecolor=colors[d], edgecolor="white", linewidth=1.2))
-    for n in range(3):
-        ax.text(3.1 * n + 0.75, -0.35, f"field {n}", ha="center")
-    ax.text(0.75, 0.75, "H, W", ha="center", va="center", color="white")
-    double_arrow(ax, (1.62, 0.02), (2.44, 0.84))
-    ax.text(2.14, 0.25, "d = 4")
-    double_arrow(ax, (0.0, 2.65), (8.54, 2.65))
-    ax.text(4.27, 2.76, "n = 3", ha="center")
-    ax.set(xlim=(-0.1, 8.7), ylim=(-0.5, 3.1), aspect="equal")
-    ax.axis("off")
-    return figure
-
-
-def pixels() -> Figure:
-    """Where a quarter turn sends the pixels of a 3x3 and of a 2x2 window."""
-    figure, axes = plt.subplots(1, 4, figsize=(7.2, 2.1), layout="constrained")
-    for (before, after), size in zip(axes.reshape(2, 2), (3, 2), strict=True):
-        images = Pixels((size, size)).permutation(Cyclic(4))[1]
-        moved = np.empty(size * size, int)
-        moved[images] = np.arange(size * size)
-        for ax, numbers, title in (
-            (before, np.arange(size * size), f"{size}x{size} window"),
-            (after, moved, "turned by 90°"),
-        ):
-            ax.imshow(numbers.reshape(size, size), cmap="viridis", vmin=-2, vmax=size * size)
-            for i, j in product(range(size), repeat=2):
-                ax.text(j, i, str(numbers[i * size + j]), ha="center", va="center", color="white")
-            ax.set(xticks=[], yticks=[], title=title)
-    return figure
-
-
-def pipeline() -> Figure:
-    """Act, sample, fold, convolve, with the shapes in between."""
-    boxes = [
-        ("(o, i, f, s)", "coefficients", "act"),
-        ("(o, g, i, f, s)", "moved by every element:\nfiber and plane", "sample"),
-        ("(o, g, i, f, k·k)", "basis functions\non the pixels", "fold"),
-        ("(o·g, i·f, k, k)", "the kernel of\none convolution", "convolve"),
-        ("(B, o·g, H, W)", "with the input\n(B, i·f, H, W)", ""),
-    ]
-    figure, ax = plt.subplots(figsize=(9.6, 1.5), layout="constrained")
-    width, gap = 2.0, 1.1
-    for k, (shape, text, step) in enumerate(boxes):
-        x = k * (width + gap)
-        ax.add_patch(Rectangle((x, 0), width, 0.8, facecolor="#eef3f8", edgecolor="#5b9bd5"))
-        ax.text(x + width / 2, 0.4, shape, ha="center", va="center", family="monospace", fontsize=9)
-        ax.text(x + width / 2, -0.12, text, ha="center", va="top", color="#6a6a6a", fontsize=8)
-        if step:
-            start, end = (x + width + 0.08, 0.4), (x + width + gap - 0.08, 0.4)
-            ax.add_patch(
-                FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=10, color=INK, shrinkA=0, shrinkB=0)
-            )
-            ax.text(x + width + gap / 2, 0.5, step, ha="center", va="bottom", weight="bold", fontsize=9)
-    ax.set(xlim=(-0.1, 5 * width + 4 * gap + 0.1), ylim=(-0.72, 0.9))
-    ax.axis("off")
-    return figure
-
-
 def drawings() -> Iterator[tuple[str, Figure]]:
     """Draw all figures, with their names."""
-    for draw in (orbit, law, kernels, gradient, recognized, matrices, fields, pixels, pipeline):
+    for draw in (maps, gradient, recognized):
         yield draw.__name__, draw()
+    yield from pictures(HueShift(3) * P4(), bird(), edges(), random_kernels())
     yield from profiles()
 
 
-def main(folder: Path) -> None:
-    """Write every figure into a folder, as PNG without a date or a version."""
+def main(folder: Path, committed: Path | None = None) -> None:
+    """Write every figure into a folder, as PNG without a date or a version.
+
+    Args:
+        folder: where to write.
+        committed: a folder of figures that these have to look like, or else the command ends with code 1.
+    """
     mpl.use("agg")
     folder.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
         for title, figure in drawings():
             figure.savefig(folder / f"{title}.png", metadata={"Software": None})
             plt.close(figure)
+    if committed is not None and (odd := unlike(folder, committed)):
+        sys.exit(f"make figures: {', '.join(odd)} in {committed} are not what is drawn now")
+
+
+def unlike(folder: Path, committed: Path) -> list[str]:
+    """Return the names of the pictures that are in one folder only, or look otherwise in the other."""
+    found, known = ({path.name for path in place.glob("*.png")} for place in (folder, committed))
+    return sorted(found ^ known) + [name for name in sorted(found & known) if differ(folder / name, committed / name)]
+
+
+def differ(one: Path, other: Path) -> bool:
+    """Tell whether two pictures differ by more than another processor rounds."""
+    a, b = imread(one), imread(other)
+    return a.shape != b.shape or float(np.abs(a - b).mean()) > ALIKE
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from sphinx_gallery.scrapers import figure_rst
 from sphinx_gallery.sorting import FileNameSortKey
 
-ORDER = ["orbits", "kernels", "lifting", "products", "vectors", "angles", "taught", "speed"]
+ORDER = ["orbits", "kernels", "lifting", "products", "tones", "vectors", "angles", "taught", "speed"]
 
 
 class Order(FileNameSortKey):

@@ -17,7 +17,7 @@ from equiconv.groups.tone import Tone
 __all__ = ["Color", "HueShift", "Luminance", "Saturation", "Value"]
 
 RGB = "rgb"
-MODELS: dict[str, ColorModel] = {"hsv": HSV(), "hsl": HSL(), "lab": Lab()}
+MODELS: dict[str, type[ColorModel]] = {"hsv": HSV, "hsl": HSL, "lab": Lab}
 HUE, SATURATION, BRIGHTNESS = range(3)  # the axes of the models
 
 
@@ -78,7 +78,7 @@ class HueShift(Group):
         if space == RGB:
             super().__init__(table, color=hue_rotations(2 * np.pi * turns))
         else:
-            super().__init__(table, tone=Tone(MODELS[space], along(HUE, turns)))
+            super().__init__(table, tone=Tone(MODELS[space](), along(HUE, turns)))
 
     @property
     def arguments(self) -> tuple[object, ...]:
@@ -102,7 +102,7 @@ class Interval(Group, ABC):
         steps = np.arange(n) / n
         signed = np.where(steps > 0.5, steps - 1, steps) if truncated else steps  # a cut shift goes the short way
         cut = [truncated and axis == self.axis for axis in range(3)]
-        tone = Tone(MODELS[space], along(self.axis, 2 * signed), truncated=cut)
+        tone = Tone(MODELS[space](), along(self.axis, 2 * signed), truncated=cut)
         super().__init__(irreps.cyclic_table(n), tone=tone)
 
     @property

@@ -1,8 +1,10 @@
 """Color models: coordinates of colors, along which photometric groups shift them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,10 +79,8 @@ class HSV(ColorModel):
     def images(self, coordinates: Tensor) -> Tensor:
         """Return the images of a hue (in turns), a saturation and a value."""
         hue, saturation, value = coordinates.unbind(-3)
-        away = [((6 * hue + k) % 6) for k in (5, 3, 1)]
-        return torch.stack(
-            [value - value * saturation * torch.minimum(k, 4 - k).clamp(0, 1) for k in away], -3
-        )  # (..., 3, h, w)
+        chroma, away = value * saturation, [(6 * hue + k) % 6 for k in (5, 3, 1)]
+        return torch.stack([value - chroma * torch.minimum(k, 4 - k).clamp(0, 1) for k in away], -3)  # (..., 3, h, w)
 
 
 class HSL(ColorModel):
@@ -112,10 +112,8 @@ class HSL(ColorModel):
         """Return the images of a hue (in turns), a saturation and a lightness."""
         hue, saturation, lightness = coordinates.unbind(-3)
         half = saturation * torch.minimum(lightness, 1 - lightness)
-        away = [((12 * hue + k) % 12) for k in (0, 8, 4)]
-        return torch.stack(
-            [lightness - half * torch.minimum(k - 3, 9 - k).clamp(-1, 1) for k in away], -3
-        )  # (..., 3, h, w)
+        away = [(12 * hue + k) % 12 for k in (0, 8, 4)]
+        return torch.stack([lightness - half * torch.minimum(k - 3, 9 - k).clamp(-1, 1) for k in away], -3)
 
 
 class Lab(ColorModel):
@@ -137,6 +135,9 @@ class Lab(ColorModel):
     axes = (CIRCLE, LINE, INTERVAL)
     hue = "lab"
 
+    def __init__(self) -> None:
+        self._to_linear = np.linalg.inv(LINEAR_TO_XYZ).tolist()
+
     def of(self, images: Tensor) -> Tensor:
         """Return hue (in turns), chroma and lightness."""
         x, y, z = _bent(_mixed(_decoded(images), LINEAR_TO_XYZ)).unbind(-3)
@@ -152,8 +153,7 @@ class Lab(ColorModel):
         y = (lightness + 0.16) / 1.16
         x = y + chroma * torch.cos(2 * torch.pi * hue) / 5
         z = y - chroma * torch.sin(2 * torch.pi * hue) / 2
-        inverse = torch.linalg.inv(torch.tensor(LINEAR_TO_XYZ, dtype=torch.float64)).tolist()
-        return _encoded(_mixed(_straightened(torch.stack((x, y, z), -3)), inverse))
+        return _encoded(_mixed(_straightened(torch.stack((x, y, z), -3)), self._to_linear))
 
 
 def _hexagon(images: Tensor) -> Tensor:
@@ -171,7 +171,7 @@ def _ratio(part: Tensor, whole: Tensor) -> Tensor:
     return torch.where(nothing, 0, part / torch.where(nothing, 1, whole))
 
 
-def _mixed(colors: Tensor, matrix: object) -> Tensor:
+def _mixed(colors: Tensor, matrix: Sequence[Sequence[float]]) -> Tensor:
     table = torch.tensor(matrix, dtype=colors.dtype, device=colors.device)
     return torch.einsum("ij,...jhw->...ihw", table, colors)
 

@@ -29,16 +29,16 @@ class DirectProduct(Group):
     """
 
     def __init__(self, *groups: Group) -> None:
+        for a, b in ((a, b) for i, a in enumerate(groups) for b in groups[:i]):
+            _check_commuting(b, a)
+        if sum(group.max_frequency is not None for group in groups) > 1:
+            raise GroupError(f"a product has one continuous factor at most; got {' * '.join(map(enclosed, groups))}")
         self._factors = groups
         orders = [group.order for group in groups]
         parts = np.array(np.unravel_index(np.arange(math.prod(orders)), orders))  # (factor, order)
         table = np.ravel_multi_index(
             tuple(group.table[part[:, None], part] for group, part in zip(groups, parts, strict=True)), orders
         )
-        for a, b in ((a, b) for i, a in enumerate(groups) for b in groups[:i]):
-            _check_commuting(b, a)
-        if sum(group.max_frequency is not None for group in groups) > 1:
-            raise GroupError(f"a product has one continuous factor at most; got {' * '.join(map(enclosed, groups))}")
         action = reduce(operator.matmul, [group.action[part] for group, part in zip(groups, parts, strict=True)])
         super().__init__(table, plane=action.plane, color=action.color, tone=action.tone)
 

@@ -45,12 +45,18 @@ class Tone(WriteOnce):
         self, model: ColorModel, shift: Floats, *, truncated: Sequence[bool] = (False,) * 3, covers: bool = False
     ) -> None:
         self.model = model
-        self.periods: Floats = np.array([PERIODS[axis] for axis in model.axes])
+        self.periods = tuple(PERIODS[axis] for axis in model.axes)
         self.shift: Floats = frozen(shift, np.float64)
         self.truncated = tuple(bool(cut) for cut in truncated)
         self.covers = covers
         if self.shift.ndim != 2 or self.shift.shape[1] != 3:
             raise GroupError(f"shift: expected (order, 3), one number for each axis; got {self.shift.shape}")
+        moved: list[bool] = np.asarray(self.shift.any(0)).tolist()
+        self.folds = tuple(axis == INTERVAL and some for axis, some in zip(model.axes, moved, strict=True))
+        self.wraps = tuple(
+            some and not cut and math.isfinite(period)
+            for some, cut, period in zip(moved, self.truncated, self.periods, strict=True)
+        )
         if any(cut and axis != INTERVAL for cut, axis in zip(self.truncated, model.axes, strict=True)):
             raise GroupError(f"only intervals have ends to be cut off at; {model!r} has the axes {model.axes}")
 
@@ -83,7 +89,7 @@ class Tone(WriteOnce):
         """Return how far each shift is from another one, up to whole periods."""
         apart = np.abs(self.shift - shift)
         bounded = np.where(np.isinf(self.periods), 0, self.periods)
-        return np.abs(apart - bounded * np.round(apart / self.periods))
+        return np.abs(apart - bounded * np.round(apart / np.array(self.periods)))
 
     def __getitem__(self, elements: Ints | Sequence[int]) -> "Tone":
         shift = self.shift[np.asarray(elements)]
@@ -155,18 +161,16 @@ class Tone(WriteOnce):
     def moved(self, coordinates: Tensor, shift: Tensor) -> Tensor:
         """Return coordinates on the cover ``(..., 3, H, W)``, moved by ``(..., 3, 1, 1)``."""
         axes, moved = (coordinates + shift.to(coordinates.dtype)).unbind(-3), []
-        for t, period, cut in zip(axes, self.periods.tolist(), self.truncated, strict=True):
-            moved.append(t if cut or math.isinf(period) else t % period)
+        for t, period, wraps in zip(axes, self.periods, self.wraps, strict=True):
+            moved.append(t % period if wraps else t)
         return torch.stack(moved, -3)
 
     def images(self, coordinates: Tensor) -> Tensor:
         """Return the images that coordinates on the cover stand for, ``(..., 3, H, W)``."""
         folded = []
-        for place, (t, cut) in enumerate(zip(coordinates.unbind(-3), self.truncated, strict=True)):
-            if self.model.axes[place] != INTERVAL or not self.shift[:, place].any():
-                folded.append(t)
-            else:
-                folded.append(t.clamp(0, 1) if cut else torch.minimum(t % 2, 2 - t % 2))
+        for t, folds, cut in zip(coordinates.unbind(-3), self.folds, self.truncated, strict=True):
+            within = t.clamp(0, 1) if cut else torch.minimum(t % 2, 2 - t % 2)
+            folded.append(within if folds else t)
         return self.model.images(torch.stack(folded, -3))
 
     def __eq__(self, other: object) -> bool:

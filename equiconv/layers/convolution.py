@@ -220,6 +220,8 @@ def _check_types(in_type: FieldType, out_type: FieldType, channel_groups: int) -
             f"in_type is of the group {in_type.group!r} and out_type of {out_type.group!r}; a convolution keeps one "
             "group: restrict(...) one of the types"
         )
+    if not out_type.representation.is_linear:
+        raise FieldTypeError(f"no kernel makes {out_type!r}, which is not moved linearly; take regular fields")
     check_channel_groups(channel_groups, in_type.n, out_type.n)
 
 

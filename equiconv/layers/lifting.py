@@ -43,8 +43,7 @@ class Lifting(Tables):
         out_type: any fields that are moved linearly.
 
     Raises:
-        FieldTypeError: if the output is moved nonlinearly, or is not regular and the group has no elements that shift
-            colors only.
+        FieldTypeError: if the output is not regular, and the group has no elements that shift colors only.
     """
 
     shifts: Tensor
@@ -92,8 +91,6 @@ def _part(group: Group, rep: Representation) -> Part:
     """Return how one summand of an output is made."""
     linear, part = group.linear
     kinds, kind = group.tone.distinct()
-    if not rep.is_linear:
-        raise FieldTypeError(f"no kernel makes {rep!r}, which is not moved linearly; take regular fields")
     if rep.is_regular:
         places = np.zeros((len(kinds), group.order, linear.order))
         places[kind, np.arange(group.order), part] = 1.0

@@ -46,7 +46,7 @@ class Profile:
         layers: the names of the layers, in the order of their calls.
         elements: the errors under the elements of the group, ``(layers, order)``.
         angles: the errors when the image is turned; None if the group leaves the plane as it is.
-        hues: the errors when its hue is shifted; None if the group leaves the colors as they are.
+        hues: the errors when its hue is shifted; None if the group does not do so.
     """
 
     group: Group
@@ -122,7 +122,8 @@ def equivariance_profile(
             function, such as ``ChannelMaxPool(4)``, that is applied to them before they are compared; or these by names
             and classes of layers. None asks the layers.
         angles: by how many degrees the images are turned; nothing to leave this out.
-        hues: by how many degrees their colors are turned about the gray axis; nothing to leave this out.
+        hues: by how many degrees their hue is shifted, in the space in which the group does so; nothing to leave this
+            out.
         dtype: the precision in which the network runs; None takes its own.
         move: how ``(image, element)`` becomes the moved image, for groups that are not equiconv's own; also called
             with single-channel maps, of which only the plane moves.
@@ -150,7 +151,7 @@ def equivariance_profile(
     _check_images(images, group)
     mover = move or (lambda x, g: move_image(group, x, g))
     runner = _Runner(model, images, group, layers=layers, carried=carried, dtype=dtype, seed=seed)
-    whole = group.keeps_grid
+    whole, space = group.keeps_grid, _hue_space(group)
 
     def element(g: int) -> Floats:
         def compare(of: Map, found: Tensor, still: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,7 +167,7 @@ def equivariance_profile(
 
     def shift(degrees: float) -> Floats:
         angle = math.radians(degrees)
-        return runner.errors(lambda x: hue_shifted(x, angle), _between_hues(group, angle), whole=True)
+        return runner.errors(lambda x: hue_shifted(x, angle, space), _between_hues(group, angle, space), whole=True)
 
     elements = np.stack([element(g) for g in range(group.order)], 1)  # (layers, order)
     return Profile(
@@ -174,7 +175,7 @@ def equivariance_profile(
         runner.names,
         elements,
         _sweep(turn, angles) if group.moves_plane else None,
-        _sweep(shift, hues) if group.moves_color else None,
+        _sweep(shift, hues) if space else None,
     )
 
 
@@ -275,12 +276,20 @@ def _between_turns(group: Group, degrees: float) -> Compare:
     return compare
 
 
-def _between_hues(group: Group, angle: float) -> Compare:
+def _hue_space(group: Group) -> str:
+    """Return the color space in which a group turns the hue; nothing if it does not."""
+    if group.action.mixes_colors:
+        return "rgb"
+    turns = group.tone.model.hue if group.tone.shift[:, 0].any() else None
+    return {None: "", "hexagon": "hsv", "lab": "lab"}[turns]
+
+
+def _between_hues(group: Group, angle: float, space: str) -> Compare:
     shifts = abs(group.plane - np.eye(2)).max((1, 2)) < 1e-9
 
     def compare(of: Map, found: Tensor, still: Tensor) -> tuple[Tensor, Tensor]:
         if of.kind.representation == of.kind.group.image:
-            return found, hue_shifted(still, angle)
+            return found, hue_shifted(still, angle, space)
         return (_norms(found), _norms(still)) if of.is_changed(shifts) else (found, still)
 
     return compare

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from equiconv.groups import O2, SO2, Cyclic, Dihedral, Flip, Group, HueShift, Subgroup
+from equiconv.groups import O2, SO2, Cyclic, Dihedral, Flip, Group, HueShift, Luminance, Saturation, Subgroup, Value
 from equiconv.groups.laws import Ints
 
 MOST = 12  # rows, or columns, that are shown
@@ -96,6 +96,9 @@ def _axes(group: Group, stride: int) -> list[Axis]:
             return [_mirrors(stride, group.axis, math.pi / 2)]
         case HueShift():
             return [Axis(_degrees("hue", group.n), tuple(range(group.n)), stride)]
+        case Saturation() | Value() | Luminance():
+            what = type(group).__name__.lower()
+            names = ("", *(f"{what} {shift:+.4g}" for shift in group.tone.shift.sum(1)[1:]))
         case Subgroup():
             names = tuple(name(group.parent, element) for element in group.elements)
         case _:

@@ -78,6 +78,8 @@ def kernels(layer: GroupConv2d, *, out_field: int = 0, in_field: int = 0) -> Fig
     if not isinstance(layer, GroupConv2d):
         raise FieldTypeError(f"kernels draws those of a GroupConv2d; got {type(layer).__name__}")
     source, target = layer.in_type, layer.out_type
+    if layer.lifting is not None:
+        target = target.n * layer.lifting.out_rep
     kernel = numbers(layer.kernel()).unflatten(0, (target.n, target.fiber)).unflatten(2, (-1, source.fiber))
     found = _field(_field(kernel, 0, out_field, "out_field"), 1, in_field, "in_field")  # (d, f, kh, kw)
     limit = float(found.abs().max()) or 1.0
