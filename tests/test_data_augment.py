@@ -12,6 +12,7 @@ from benchmarks.data.augment import (
     AUGMENTATIONS,
     Augmentation,
     AutoAugment,
+    Brightness,
     Crop,
     Cutout,
     Grayscale,
@@ -19,6 +20,7 @@ from benchmarks.data.augment import (
     Mirror,
     ResizedCrop,
     Rotation,
+    Saturation,
     augmentation,
 )
 from equiconv import EquiconvError
@@ -81,6 +83,8 @@ def test_order_is_that_of_the_names_and_unknown_names_are_refused():
         ("rotation", 0),
         ("rotation", 200),
         ("hue", 0.6),
+        ("saturation", 1.1),
+        ("brightness", 0),
         ("grayscale", -1),
         ("autoaugment", 0),
         ("cutout", 0.5),
@@ -91,7 +95,7 @@ def test_values_out_of_range_are_refused(name, value):
         augmentation({name: value})
 
 
-@pytest.mark.parametrize("name", ["hue", "grayscale", "autoaugment"])
+@pytest.mark.parametrize("name", ["hue", "saturation", "grayscale", "autoaugment"])
 def test_colors_of_gray_images_are_refused(name):
     with pytest.raises(EquiconvError, match="needs RGB images; got 1 channels"):
         augmentation({name: 0.5})(torch.rand(2, 1, 8, 8))
@@ -214,6 +218,36 @@ def test_hues_shift_as_hsv_has_it(limit):
     ):
         with pytest.raises(AssertionError):
             assert_shifts_hues(broken, limit)
+
+
+def assert_scales(change, limit, axis):
+    """Assert that saturation (1) or value (2) is scaled by a uniform factor, cut off at 1, and the rest of HSV kept."""
+    x = twins(4)
+    x = 0.5 * (x + 1 - x.amax((1, 2, 3), keepdim=True)) if axis == 2 else x
+    before, after = (rgb_to_hsv(each.movedim(1, -1).numpy()) for each in (x, change(x)))
+    pale = before[0, ..., axis] < 1 / (1 + limit)  # nothing is cut off there
+    factors = (after[..., axis] / before[..., axis])[:, pale]
+    assert np.ptp(factors, 1).max() < 1e-3
+    assert abs(factors[:, 0] - 1).max() <= limit + 1e-3
+    counts = np.histogram(factors[:, 0], 4, (1 - limit, 1 + limit))[0]
+    assert np.abs(counts - COUNT / 4).max() < 5 * math.sqrt(COUNT / 4)
+    for other in {0, 1, 2} - {axis}:
+        clear = factors[:, 0] > 0.1  # else there is no hue
+        np.testing.assert_allclose(after[clear][..., other][:, pale], before[clear][..., other][:, pale], atol=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "axis"), [(Saturation, 1), (Brightness, 2)])
+def test_saturation_and_brightness_are_scaled_as_hsv_has_them(kind, axis):
+    assert_scales(kind(0.8), 0.8, axis)
+    for broken in (
+        kind(0.4),
+        {Saturation: Brightness, Brightness: Saturation}[kind](0.8),
+        Hue(0.5),
+        Broken(lambda x: x),
+        Broken(lambda x: (x * (1 + 0.8 * (2 * torch.rand(len(x), 3, 1, 1) - 1))).clamp(0, 1)),
+    ):
+        with pytest.raises(AssertionError):
+            assert_scales(broken, 0.8, axis)
 
 
 def test_gray_images_have_the_luminance():

@@ -176,3 +176,26 @@ def test_rows_of_the_studies_of_color_are_equally_large_and_differ_in_group_and_
         assert all({"saturation", "brightness"} <= study.augment_of(row).keys() for row in jitters)
         assert {row.groups for row in study.rows} - {row.groups for row in jitters} == {"HueShift(4)"}
         assert all(set(study.normalize_of(row)) <= {"gray"} for row in study.rows)
+
+
+def test_networks_that_shift_colors_along_a_model_see_images_in_the_unit_interval(monkeypatch, tmp_path):
+    def read(normalize, own=""):
+        rows = (("linear", "HueShift(4)"), ("hue", 'HueShift(4, "hsv")'), ("both", "Color(4, 3)"))
+        text = "".join(f"[[row]]\nname = '{name}'\ngroup = '{group}'\n{own}\n" for name, group in rows)
+        text = f"title = 'a'\ndata = 'digits'\nimage = 16\nchannels = 3\nseeds = 1\nnormalize = {normalize}\n{text}"
+        other = "[dataset.digits-recolored]\nnormalize = ['imagenet', 'pad']\n[recipe]\nepochs = 1\n"
+        (tmp_path / "own.toml").write_text(text + other)
+        monkeypatch.setattr(study_module, "FOLDER", tmp_path)
+        monkeypatch.setattr(study_module, "STUDIES", ("own",))
+        return load_study("own")
+
+    study = read(["common"])
+    assert [study.normalize_of(row) for row in study.rows] == [("common",), ("common",), ("unit",)]
+    other = study.on("digits-recolored")
+    assert [other.normalize_of(row) for row in other.rows] == [("imagenet", "pad"), ("pad",), ("pad",)]
+    with pytest.raises(EquiconvError, match=r"row both: Color\(4, 3\) shifts .* in \[0, 1\], which common makes other"):
+        read([], "normalize = ['common']")
+    with pytest.raises(
+        EquiconvError, match=r"row hue: .* which imagenet makes others: .* unit, gray, luminance, pad, c"
+    ):
+        read(["common"], "normalize = ['imagenet']")

@@ -178,7 +178,7 @@ FIXED: dict[str, Callable[[], nn.Module]] = {
 FITTED: dict[str, type[ZCA]] = {"whiten": ZCA}
 NORMALIZATIONS = (*FIXED, *FITTED)
 WITHIN = (UNIT, "gray", "luminance", "pad")  # [0, 1]
-SCALED = ("common", "contrast")  # by one mean and one scale
+SCALED = ("common",)  # by one mean and one scale, the same for all images
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -191,7 +191,7 @@ def taken(group: Group) -> tuple[str, ...]:
     """Return the names of the normalizations whose images a group can move: all, if it moves them by matrices.
 
     Shifts along a color model are those of images in [0, 1]; the hue of HSV and HSL alone does not change if all
-    channels are shifted and scaled alike.
+    channels are shifted and scaled alike, by numbers that do not depend on the image.
     """
     if group.is_linear:
         return NORMALIZATIONS
