@@ -26,10 +26,14 @@ SOURCES = (
         HERE / "data" / f"{name}.py"
         for name in (
             "augment",
+            "augmenting",
             "batch",
+            "colors",
+            "conditions",
             "dali",
             "families",
             "images",
+            "jitter",
             "moves",
             "normalize",
             "policy",

@@ -1,12 +1,16 @@
 """Read groups from the command line, such as ``HueShift(3)*P4,P4M``: parsed, never evaluated."""
 
 import ast
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from equiconv import O2, P4, P4M, SO2, Cyclic, Dihedral, EquiconvError, Flip, Group, HueShift, Trivial
+from equiconv.groups import Color, Luminance, Saturation, Value
 
 __all__ = ["KNOWN", "NamedGroup", "parse_groups"]
+
+Argument = int | float | str | bool
 
 KNOWN: dict[str, Callable[..., Group]] = {
     "Trivial": Trivial,
@@ -16,10 +20,16 @@ KNOWN: dict[str, Callable[..., Group]] = {
     "Dihedral": Dihedral,
     "Flip": Flip,
     "HueShift": HueShift,
+    "Saturation": Saturation,
+    "Value": Value,
+    "Luminance": Luminance,
+    "Color": Color,
     "SO2": SO2,
     "O2": O2,
 }
-USAGE = {name: f"{name}(n)" if name in ("Cyclic", "Dihedral", "HueShift") else name for name in KNOWN}
+COUNTED = ("Cyclic", "Dihedral", "HueShift", "Saturation", "Value", "Luminance")
+USAGE = {name: f"{name}(n)" if name in COUNTED else name for name in KNOWN} | {"Color": "Color(n,n,n)"}
+SPACES = ("rgb", "hsv", "hsl", "lab")
 LARGEST_NUMBER = 360
 LARGEST_ORDER = 256
 LARGEST_FREQUENCY = 16
@@ -38,7 +48,7 @@ def parse_groups(text: str) -> tuple[NamedGroup, ...]:
 
     Args:
         text: groups separated by commas; each is a name, with arguments in parentheses where it takes any, or a
-            product of such names with ``*``.
+            product of such names with ``*``. Arguments are numbers, names of color spaces, and True and False by name.
 
     Returns:
         The groups in the order given, labeled as written, without spaces and empty parentheses.
@@ -73,12 +83,14 @@ def _build(node: ast.expr) -> tuple[str, Group]:
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             return _product(_build(left), _build(right))
         case ast.Name(id=name):
-            return name, _call(_known(name), [])
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
+            return name, _call(_known(name), [], {})
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
             _known(name)
-            numbers = [_number(argument) for argument in args]
-            label = f"{name}({','.join(map(repr, numbers))})" if numbers else name
-            return label, _call(name, numbers)
+            values = [_space(argument) or _number(argument) for argument in args]
+            named = {keyword.arg: _choice(keyword.value) for keyword in keywords if keyword.arg is not None}
+            if len(named) == len(keywords):  # no **
+                words = [*map(repr, values), *(f"{key}={value!r}" for key, value in named.items())]
+                return f"{name}({','.join(words)})" if words else name, _call(name, values, named)
     raise _mistake(f"cannot read {_short(ast.unparse(node))} as a group")
 
 
@@ -95,14 +107,31 @@ def _known(name: str) -> str:
     return name
 
 
-def _call(name: str, numbers: list[int | float]) -> Group:
+def _call(name: str, values: Sequence[Argument], named: Mapping[str, Argument]) -> Group:
+    numbers = [value for value in values if not isinstance(value, str)]
     if name in ("SO2", "O2") and any(number > LARGEST_FREQUENCY for number in numbers):
         raise _mistake(f"{name} takes a largest frequency of at most {LARGEST_FREQUENCY}")
+    if name == "Color" and math.prod(numbers) > LARGEST_ORDER:
+        raise _mistake(f"{name} has more than {LARGEST_ORDER} elements")
     try:
-        return KNOWN[name](*numbers)
+        return KNOWN[name](*values, **named)
     except TypeError:
-        given = ", ".join(map(repr, numbers)) or "nothing"
+        given = ", ".join([*map(repr, values), *(f"{key}={value!r}" for key, value in named.items())]) or "nothing"
         raise _mistake(f"{name} does not take {given} in its parentheses") from None
+
+
+def _space(node: ast.expr) -> str | None:
+    """Return the name of a color space; None if it is none."""
+    return node.value if isinstance(node, ast.Constant) and node.value in SPACES else None
+
+
+def _choice(node: ast.expr) -> str | bool:
+    """Return what an argument that has a name may be: a color space, True or False."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        return node.value
+    if (space := _space(node)) is not None:
+        return space
+    raise _mistake(f"arguments with a name are {', '.join(SPACES)}, True or False; got {_short(ast.unparse(node))}")
 
 
 def _number(node: ast.expr) -> int | float:

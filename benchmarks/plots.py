@@ -1,19 +1,21 @@
 """The plots of the comparison, as SVG."""
 
 import io
+import math
 import re
 from collections.abc import Sequence
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.data.moves import CONDITIONS
+from benchmarks.data.conditions import CONDITIONS
 from benchmarks.summary import Row
 from equiconv.viz.curves import band, legend
 from equiconv.viz.style import COLORS, DASHES, INK, MARKERS, STYLE, series
 
 __all__ = ["BANDS", "COLORS", "DASHES", "INK", "MARKERS", "PLOTS", "STYLE", "band", "draw", "legend", "series", "svg"]
 
+COLUMNS = 2  # of panels
 BANDS = "Bands: standard deviation over the seeds."
 PLOTS = {  # the title and how to read it
     "accuracy_rotation": ("Accuracy against the angle by which the test images are turned (degrees)", BANDS),
@@ -56,8 +58,8 @@ def _curves(rows: Sequence[Row], what: str, label: str, tick: int) -> Figure:
 
 def _costs(rows: Sequence[Row]) -> Figure:
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 5.2), layout="constrained")
-        panels = figure.subplots(2, 2, sharex=True)
+        figure = Figure(figsize=(5.2, 1 + 1.05 * len(CONDITIONS)), layout="constrained")
+        panels = figure.subplots(math.ceil(len(CONDITIONS) / COLUMNS), COLUMNS, sharex=True)
         for axes, condition in zip(panels.flat, CONDITIONS, strict=True):
             for index, row in enumerate(rows):
                 error = row["error"][condition]

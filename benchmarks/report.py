@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 from benchmarks.data import Dataset, float_batch
-from benchmarks.data.moves import CONDITIONS, moved
+from benchmarks.data.conditions import CONDITIONS, moved
 from benchmarks.files import write_json, write_text
 from benchmarks.pages import Plot, write_page
 from benchmarks.plots import PLOTS, draw
-from benchmarks.table import COLUMNS, markdown_table
+from benchmarks.table import columns, markdown_table
 
 __all__ = ["write_report"]
 
@@ -33,7 +33,7 @@ def write_report(folder: Path, results: dict[str, Any], data: Dataset) -> None:
     plots = [Plot(name, *PLOTS[name], svg) for name, svg in draw(rows).items()]
     examples = {name: _strip(data, index) for index, name in enumerate(CONDITIONS)}
     write_text(folder / "table.md", markdown_table(rows))
-    write_page(folder, "compare.html.j2", plots, [results], **results, columns=COLUMNS, examples=examples)
+    write_page(folder, "compare.html.j2", plots, [results], **results, columns=columns(rows), examples=examples)
     write_json(folder / "results.json", results)
 
 

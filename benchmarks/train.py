@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.data import Dataset, float_batch
-from benchmarks.data.moves import CONDITIONS, Move, curve, moved
+from benchmarks.data.conditions import CONDITIONS, Move, curve, moved
 from benchmarks.networks import count_parameters, network
 from benchmarks.training import CPU, Hardware, Images, Recipe, Task, fit
 from equiconv import Group
@@ -56,7 +56,7 @@ class Protocol:
     def test_moves(self) -> list[Move]:
         """Return every move of the test images, each once."""
         moves = [move for condition in CONDITIONS.values() for move in condition]
-        curves = [move for what in ("rotation", "hue") for move in curve(what, self.curve_step)]
+        curves = [move for what in ("rotation", "hue") for _, move in curve(what, self.curve_step)]
         return list(dict.fromkeys(moves + curves))
 
 
@@ -157,13 +157,14 @@ def _predictions(net: nn.Module, data: Dataset, protocol: Protocol, report: Repo
 
 
 def _scores(predictions: dict[Move, Tensor], labels: Tensor, protocol: Protocol) -> dict[str, object]:
-    upright = predictions[0, 0]
+    upright = predictions[()]
     return {
         "error": {name: _share(predictions, moves, labels) for name, moves in CONDITIONS.items()},
         "changed": {name: _share(predictions, moves, upright) for name, moves in CONDITIONS.items()},
         "curves": {
             what: {
-                str(max(move)): 1 - _share(predictions, (move,), labels) for move in curve(what, protocol.curve_step)
+                str(degrees): 1 - _share(predictions, (move,), labels)
+                for degrees, move in curve(what, protocol.curve_step)
             }
             for what in ("rotation", "hue")
         },

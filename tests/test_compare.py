@@ -20,6 +20,7 @@ from benchmarks import sweep as sweep_module
 from benchmarks.cells import CellStore, Outcome
 from benchmarks.compare import Config, compare
 from benchmarks.data import load
+from benchmarks.data.conditions import CONDITIONS
 from benchmarks.engines import local
 from benchmarks.files import write_json
 from benchmarks.train import Cell, Protocol, cell_cost, run_cell
@@ -75,7 +76,7 @@ def test_report_is_self_contained(finished):
     assert all(target.startswith(("#", "data:")) for target in loaded)
     assert not re.search(r"<(script|link|iframe)|@import", page)
     assert page.count("<svg") == 3
-    assert page.count("data:image/png") == 4
+    assert page.count("data:image/png") == len(CONDITIONS)
     ids = re.findall(r'\bid="([^"]*)"', page)
     assert len(ids) == len(set(ids))
     for word in ("Quick run", "at equal parameters", "What this does not say", "--size 14", "HueShift(3)*P4"):

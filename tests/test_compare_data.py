@@ -5,11 +5,13 @@ import re
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import rgb_to_hsv
 from PIL import Image
 
 from benchmarks.data import load
+from benchmarks.data.conditions import CONDITIONS, moved
 from benchmarks.data.dataset import stratified
-from benchmarks.data.moves import CONDITIONS, hue_shifted, moved, rotated
+from benchmarks.data.moves import hue_shifted, rotated
 from equiconv import EquiconvError
 
 
@@ -43,8 +45,10 @@ def test_conditions_move_images_as_they_say():
     assert hue_shifted(red, 120).flatten().tolist() == [0, 1, 0]
     assert hue_shifted(red, 60).flatten().tolist() == pytest.approx([1, 1, 0])
     assert torch.allclose(hue_shifted(hue_shifted(x, 75), 45), hue_shifted(x, 120))
-    assert [len(set(moves)) for moves in CONDITIONS.values()] == [1, 3, 2, 6]
-    assert torch.equal(moved(x, (180, 240)), torch.stack([x[:, 1], x[:, 2], x[:, 0]], 1).flip(-1, -2))
+    assert [len(set(moves)) for moves in CONDITIONS.values()] == [1, 3, 2, 6, 2, 2, 2, 2]
+    assert torch.equal(
+        moved(x, (("rotation", 180), ("hue", 240))), torch.stack([x[:, 1], x[:, 2], x[:, 0]], 1).flip(-1, -2)
+    )
 
 
 def test_rotation_between_quarter_turns_goes_the_same_way():
@@ -56,6 +60,28 @@ def test_rotation_between_quarter_turns_goes_the_same_way():
     assert torch.rad2deg(torch.atan2(y, across)).item() == pytest.approx(30, abs=1)
     for angle in (30, 45, 75):
         assert torch.equal(rotated(x, angle + 90), torch.rot90(rotated(x, angle), 1, (-2, -1)))
+
+
+def test_recolored_digits_are_the_digits_in_every_color_for_the_test():
+    plain, found = load("digits", 16), load("digits-recolored", 16)
+    assert np.array_equal(found.train_images, plain.train_images)
+    assert np.array_equal(found.test_labels, plain.test_labels)
+    assert found.fingerprint() != plain.fingerprint()
+    strokes = [each.test_images.max(1) / each.test_images.max((1, 2, 3))[:, None, None] for each in (plain, found)]
+    np.testing.assert_allclose(*strokes, atol=1e-5)  # the same digits
+
+    def spread(images):
+        """Return the share of each sixth of the hues, and the ranges of saturation and value."""
+        place = images.max(1).reshape(len(images), -1).argmax(1)
+        brightest = images.reshape(*images.shape[:2], -1)[np.arange(len(images)), :, place]
+        hue, saturation, value = rgb_to_hsv(brightest).T
+        return np.histogram(hue, 6, (0, 1))[0] / len(hue), np.ptp(saturation), np.ptp(value)
+
+    for images, wide in ((found.test_images, True), (plain.test_images, False), (found.train_images, False)):
+        hues, saturation, value = spread(images)
+        assert bool(hues.min() > 0.1) is wide
+        assert bool(saturation > 0.9) is wide
+        assert bool(value > 0.6) is wide
 
 
 def test_folder_is_read_and_split(folder):

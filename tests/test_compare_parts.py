@@ -5,10 +5,12 @@ import torch
 from torch import nn
 
 from benchmarks import measure, networks
-from benchmarks.data.moves import CONDITIONS
+from benchmarks.data.conditions import CONDITIONS
 from benchmarks.groups import KNOWN, parse_groups
 from benchmarks.summary import answer, checks, contains, spread
+from benchmarks.table import columns, markdown_table
 from equiconv import P4, P4M, Cyclic, EquiconvError, Flip, HueShift, Trivial
+from equiconv.groups import Color, Luminance, Saturation, Value
 
 
 @pytest.mark.parametrize(
@@ -18,6 +20,14 @@ from equiconv import P4, P4M, Cyclic, EquiconvError, Flip, HueShift, Trivial
         ("HueShift(3)*P4, P4M()", [HueShift(3) * P4(), P4M()]),
         (" Cyclic(2) ,Flip,Trivial()", [Cyclic(2), Flip(), Trivial()]),
         ("Flip(0.0)*(HueShift(3)*Cyclic(2)),Flip(-1)", None),
+        (
+            "HueShift(4, 'hsv'), HueShift(4), Color(4,3)*P4",
+            [HueShift(4, "hsv"), HueShift(4), HueShift(4, "hsv") * Saturation(3) * P4()],
+        ),
+        (
+            'Color(2,3,2,space="hsl"),Saturation(3,truncated=True),Value(2),Luminance(2,"lab")',
+            [Color(2, 3, 2, space="hsl"), Saturation(3, truncated=True), Value(2), Luminance(2, "lab")],
+        ),
     ],
 )
 def test_groups_are_read(text, groups):
@@ -45,6 +55,9 @@ def test_groups_are_read(text, groups):
         ],
         *["Cyclic('4')", "Cyclic(n=4)", "Cyclic(10**9)", "Cyclic(1000000)", "Cyclic(True)", "P4*2", "[P4]", "*P4"],
         "HueShift(99)*HueShift(99)",
+        "Color(99,99)",
+        *["HueShift(4,'cmyk')", "HueShift(4,space=hsv)", "Saturation(True)", "Saturation(3,truncated=1)"],
+        *["P4(space='hsv')", "Color(4,**{})", "Color(*[4,3])"],
         "(" * 999,
         "P4*" * 9999 + "P4",
     ],
@@ -115,7 +128,10 @@ def test_time_ratios_compare_rounds_with_each_other():
 def test_which_groups_promise_what():
     promised = {
         named.label: [name for name, moves in CONDITIONS.items() if contains(named.group, moves)]
-        for named in parse_groups("Trivial,P4,HueShift(3),HueShift(6),HueShift(2),Cyclic(2),HueShift(3)*P4M,Cyclic(8)")
+        for named in parse_groups(
+            "Trivial,P4,HueShift(3),HueShift(6),HueShift(2),Cyclic(2),HueShift(3)*P4M,Cyclic(8),"
+            'HueShift(4,"hsv"),HueShift(6,"hsv"),HueShift(3,"lab")'
+        )
     }
     assert promised == {
         "Trivial": ["upright"],
@@ -126,6 +142,9 @@ def test_which_groups_promise_what():
         "Cyclic(2)": ["upright"],
         "HueShift(3)*P4M": ["upright", "rotated", "hue-shifted", "both"],
         "Cyclic(8)": ["upright", "rotated"],
+        "HueShift(4,'hsv')": ["upright"],
+        "HueShift(6,'hsv')": ["upright", "hue-shifted"],
+        "HueShift(3,'lab')": ["upright"],
     }
 
 
@@ -141,7 +160,7 @@ def test_answer_names_winner_ties_and_the_safest():
         _row("P4M", 8, [0.2, 0.2], [0.05, 0.05]),
     ]
     text = answer(rows)
-    assert "P4M is the safest of these: its worst error under the four conditions is 20.0 %" not in " ".join(text)
+    assert "P4M is the safest of these: its worst error under all conditions is 20.0 %" not in " ".join(text)
     assert "P4 is the safest" in text[0]
     upright = next(line for line in text if "upright)" in line)
     assert "Trivial has the lowest test error: 1.2 ± 0.3 %; P4 is within the spread." in upright
@@ -156,3 +175,23 @@ def test_one_group_alone_wins_nothing():
 def test_a_broken_promise_is_told():
     held = checks(parse_groups("P4"), [_row("P4", 4, [0.1], [0.1])])
     assert held == [{"group": "P4", "condition": "rotated", "held": False}]
+
+
+def test_hues_in_hsv_promise_and_shifts_of_intervals_do_not():
+    named = parse_groups('HueShift(3,"hsv"),HueShift(4,"hsv"),Color(3,3),Saturation(3),Color(3)*P4')
+    rows = [_row(one.label, one.group.order, [0.1], [0.1]) for one in named]
+    found = [(check["group"], check["condition"]) for check in checks(named, rows)]
+    turned = [("Color(3)*P4", name) for name in ("rotated", "hue-shifted", "both")]
+    assert found == [("HueShift(3,'hsv')", "hue-shifted"), *turned]
+
+
+def test_the_table_has_the_conditions_that_were_measured():
+    row = _row("P4", 4, [0.1], [0.1]) | {"parameters": 1, "width": 1, "macs": 1, "step_time_ratio": 1.0}
+    row |= {"peak_memory": 1, "equivariance_error": 0.0}
+    old = row | {"error": {name: row["error"][name] for name in ("upright", "rotated", "hue-shifted", "both")}}
+    full, before = ([column.header for column in columns([each])] for each in (row, old))
+    assert [name for name in full if name in CONDITIONS] == list(CONDITIONS)
+    assert [name for name in full if name not in before] == ["saturation", "value", "gamma", "white balance"]
+    assert columns([row, old]) == columns([old])
+    assert "gamma" in markdown_table([row])
+    assert "gamma" not in markdown_table([old])

@@ -10,13 +10,16 @@ from benchmarks.data.normalize import (
     CIFAR,
     IMAGENET,
     IMAGENET_COMMON,
+    NORMALIZATIONS,
     ZCA,
     ContrastNorm,
     Gray,
     Standardize,
     normalization,
+    taken,
 )
-from equiconv import EquiconvError, HueShift
+from equiconv import P4, EquiconvError, HueShift
+from equiconv.groups import Color, Saturation, Value
 
 HUE = HueShift(3)
 
@@ -166,3 +169,40 @@ def test_padding_adds_a_row_below_and_a_column_on_the_right():
     assert torch.equal(padded[..., :6, :6], x)
     assert not padded[..., 6, :].any()
     assert not padded[..., 6].any()
+
+
+MOVED = {  # a group that shifts colors along a model, and the normalizations whose images it takes
+    HueShift(4, "hsv"): {"unit", "gray", "luminance", "pad", "common"},
+    HueShift(4, "lab"): {"unit", "gray", "luminance", "pad"},
+    Color(4, 3): {"unit", "gray", "luminance", "pad"},
+    Value(3) * P4(): {"unit", "gray", "luminance", "pad"},
+    HueShift(4) * P4(): set(NORMALIZATIONS),
+}
+
+
+@pytest.mark.parametrize("group", MOVED, ids=repr)
+def test_what_a_group_takes(group):
+    assert set(taken(group)) == MOVED[group]
+
+
+def commutes(group, name):
+    """Tell whether images of all hues, and of saturation and value within their intervals, move alike normalized."""
+    x = 0.4 + 0.1 * torch.rand(4, 3, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    module = normalization([name], None)
+    return all(
+        torch.allclose(module(group.transform_image(x, g)), group.transform_image(module(x), g), atol=1e-5)
+        for g in range(group.order)
+    )
+
+
+def test_normalized_images_move_as_images_do_only_where_they_are_taken():
+    hue, saturation, value = HueShift(4, "hsv"), Saturation(4, truncated=True), Value(4, truncated=True)
+    for name in ("unit", "common"):
+        assert commutes(hue, name)
+    for name in ("imagenet", "cifar", "contrast"):
+        assert name not in taken(hue)
+        assert not commutes(hue, name)
+    for group in (saturation, value, HueShift(4, "lab")):
+        assert commutes(group, "unit")
+        for name in set(NORMALIZATIONS) - {*taken(group), "whiten"}:
+            assert not commutes(group, name)

@@ -166,3 +166,39 @@ def test_mistakes_on_the_command_line_are_told(options, message, capsys, tmp_pat
     assert main(["study", "rotmnist", "--quick", *options, "--out", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_of_the_studies_of_color_are_equally_large_and_differ_in_group_and_jitter():
+    for name, dataset, most in (("color", None, 0.04), ("color-digits", None, 0.06), ("color", "stl10", 0.07)):
+        study = load_study(name).on(dataset)
+        with torch.device("meta"):
+            found = [count_parameters(row.network(study.channels, 10)) for row in study.rows]
+        assert max(found) < (1 + most) * min(found)
+        jitters = [row for row in study.rows if "hue" in study.augment_of(row)]
+        assert {row.groups for row in jitters} == {"Trivial", 'HueShift(4, "hsv")', "Color(4, 3)"}
+        assert all({"saturation", "brightness"} <= study.augment_of(row).keys() for row in jitters)
+        assert {row.groups for row in study.rows} - {row.groups for row in jitters} == {"HueShift(4)"}
+        assert all(set(study.normalize_of(row)) <= {"gray"} for row in study.rows)
+
+
+def test_networks_that_shift_colors_along_a_model_see_images_in_the_unit_interval(monkeypatch, tmp_path):
+    def read(normalize, own=""):
+        rows = (("linear", "HueShift(4)"), ("hue", 'HueShift(4, "hsv")'), ("both", "Color(4, 3)"))
+        text = "".join(f"[[row]]\nname = '{name}'\ngroup = '{group}'\n{own}\n" for name, group in rows)
+        text = f"title = 'a'\ndata = 'digits'\nimage = 16\nchannels = 3\nseeds = 1\nnormalize = {normalize}\n{text}"
+        other = "[dataset.digits-recolored]\nnormalize = ['imagenet', 'pad']\n[recipe]\nepochs = 1\n"
+        (tmp_path / "own.toml").write_text(text + other)
+        monkeypatch.setattr(study_module, "FOLDER", tmp_path)
+        monkeypatch.setattr(study_module, "STUDIES", ("own",))
+        return load_study("own")
+
+    study = read(["common"])
+    assert [study.normalize_of(row) for row in study.rows] == [("common",), ("common",), ("unit",)]
+    other = study.on("digits-recolored")
+    assert [other.normalize_of(row) for row in other.rows] == [("imagenet", "pad"), ("pad",), ("pad",)]
+    with pytest.raises(EquiconvError, match=r"row both: Color\(4, 3\) shifts .* in \[0, 1\], which common makes other"):
+        read([], "normalize = ['common']")
+    with pytest.raises(
+        EquiconvError, match=r"row hue: .* which imagenet makes others: .* unit, gray, luminance, pad, c"
+    ):
+        read(["common"], "normalize = ['imagenet']")

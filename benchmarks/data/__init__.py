@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.data import colormnist, rotmnist, rottim
 from benchmarks.data.batch import float_batch
 from benchmarks.data.dataset import Dataset
-from benchmarks.data.digits import load_digits
+from benchmarks.data.digits import DIGITS, RECOLORED, load_digits
 from benchmarks.data.folder import load_folder
 from benchmarks.data.published import check_memory, load_source
 from benchmarks.data.sources import SOURCES, locate
@@ -14,7 +14,7 @@ from equiconv import EquiconvError
 
 __all__ = ["Dataset", "check", "float_batch", "load", "names"]
 
-DIGITS = "digits"
+DRAWN = (DIGITS, RECOLORED)
 SMALLEST = 14  # four 3x3 convolutions and a 2x2 pooling leave one pixel
 LONGTAILED, BIASED = "colormnist-longtailed", "colormnist-biased:"
 
@@ -23,8 +23,8 @@ def load(name: str, size: int | None = None) -> Dataset:
     """Return a data set.
 
     Args:
-        name: ``digits``; the name of a published data set, or of one made from it (``names()`` lists them); or a folder
-            of images with one subfolder for each class.
+        name: ``digits`` or ``digits-recolored``; the name of a published data set, or of one made from it (``names()``
+            lists them); or a folder of images with one subfolder for each class.
         size: the side of the square images in pixels, for digits and folders even; None takes 16 for the digits, 32 for
             a folder, and otherwise the size that the data have.
 
@@ -32,10 +32,10 @@ def load(name: str, size: int | None = None) -> Dataset:
         EquiconvError: if the size is odd or too small, the name is unknown, or the images are not there or cannot be
             read.
     """
-    if size is not None and (size < SMALLEST or (size % 2 and (name == DIGITS or Path(name).is_dir()))):
+    if size is not None and (size < SMALLEST or (size % 2 and (name in DRAWN or Path(name).is_dir()))):
         raise EquiconvError(f"--size is an even number of pixels, at least {SMALLEST}; got {size}")
-    if name == DIGITS:
-        return load_digits(size or 16)
+    if name in DRAWN:
+        return load_digits(size or 16, recolored=name == RECOLORED)
     if name in SOURCES:
         return load_source(SOURCES[name], size)
     maker = _maker(name)
@@ -68,13 +68,13 @@ def check(name: str, size: int | None = None, *, streams: bool = False) -> None:
         return
     elif _maker(name) is not None:
         locate(SOURCES["mnist"])
-    elif name != DIGITS and not Path(name).is_dir():
+    elif name not in DRAWN and not Path(name).is_dir():
         raise _unknown(name)
 
 
 def names() -> tuple[str, ...]:
     """Return the names that ``load`` takes besides folders; STD is a number."""
-    return (DIGITS, *SOURCES, *rotmnist.KINDS, LONGTAILED, f"{BIASED}STD", *rottim.KINDS)
+    return (*DRAWN, *SOURCES, *rotmnist.KINDS, LONGTAILED, f"{BIASED}STD", *rottim.KINDS)
 
 
 def _maker(name: str) -> Callable[[], Dataset] | None:

@@ -4,7 +4,6 @@ Each is a module that draws anew for every image from the random numbers of torc
 It has no state: nothing of it is saved with a network.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -14,12 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.data import policy
+from benchmarks.data.augmenting import Augmentation, checked, is_count, is_share
+from benchmarks.data.jitter import Brightness, Grayscale, Hue, Saturation
 from equiconv import EquiconvError
 
 __all__ = [
     "AUGMENTATIONS",
     "Augmentation",
     "AutoAugment",
+    "Brightness",
     "Crop",
     "Cutout",
     "Grayscale",
@@ -27,29 +29,12 @@ __all__ = [
     "Mirror",
     "ResizedCrop",
     "Rotation",
+    "Saturation",
     "augmentation",
 ]
 
 
 FINER = 3  # times the size at which images are turned, as published
-
-
-class Augmentation(nn.Module, ABC):
-    """Change images ``(B, C, S, S)`` with values in [0, 1] at random, in training only."""
-
-    colors = False  # whether it needs three channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return changed images in training, and the images themselves in evaluation."""
-        if not self.training:
-            return x
-        if self.colors and x.shape[1] != 3:
-            raise EquiconvError(f"{type(self).__name__} needs RGB images; got {x.shape[1]} channels: leave it out")
-        return self.change(x)
-
-    @abstractmethod
-    def change(self, x: Tensor) -> Tensor:
-        """Return changed images."""
 
 
 class Crop(Augmentation):
@@ -61,7 +46,7 @@ class Crop(Augmentation):
 
     def __init__(self, padding: float) -> None:
         super().__init__()
-        self.padding = _checked("crop", padding, "a whole number of pixels, at least 1", _is_count)
+        self.padding = checked("crop", padding, "a whole number of pixels, at least 1", is_count)
 
     def change(self, x: Tensor) -> Tensor:
         """Return shifted images."""
@@ -82,7 +67,7 @@ class ResizedCrop(Augmentation):
         self, size: float, area: tuple[float, float] = (0.08, 1.0), aspect: tuple[float, float] = (3 / 4, 4 / 3)
     ) -> None:
         super().__init__()
-        self.size = int(_checked("resized-crop", size, "a whole number of pixels, at least 1", _is_count))
+        self.size = int(checked("resized-crop", size, "a whole number of pixels, at least 1", is_count))
         self.area, self.aspect = area, aspect
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,7 +95,7 @@ class Mirror(Augmentation):
 
     def __init__(self, probability: float = 0.5) -> None:
         super().__init__()
-        self.probability = _checked("mirror", probability, "a probability", _is_share)
+        self.probability = checked("mirror", probability, "a probability", is_share)
 
     def change(self, x: Tensor) -> Tensor:
         """Return mirrored images."""
@@ -128,11 +113,11 @@ class Rotation(Augmentation):
 
     def __init__(self, degrees: float = 180, interpolation: str = "bilinear", scale: int = 1) -> None:
         super().__init__()
-        self.degrees = _checked("rotation", degrees, "from above 0 to 180 degrees", lambda value: 0 < value <= 180)
+        self.degrees = checked("rotation", degrees, "from above 0 to 180 degrees", lambda value: 0 < value <= 180)
         if interpolation not in ("bilinear", "nearest"):
             raise EquiconvError(f'interpolation is "bilinear" or "nearest"; got {interpolation!r}')
         self.interpolation = interpolation
-        self.scale = int(_checked("rotation", scale, "a whole number as the scale, at least 1", _is_count))
+        self.scale = int(checked("rotation", scale, "a whole number as the scale, at least 1", is_count))
 
     def change(self, x: Tensor) -> Tensor:
         """Return turned images."""
@@ -141,42 +126,6 @@ class Rotation(Augmentation):
             return turn(x)
         enlarged = F.interpolate(x, scale_factor=self.scale, mode="bilinear")
         return F.interpolate(turn(enlarged), x.shape[-2:], mode="bilinear", antialias=True)
-
-
-class Hue(Augmentation):
-    """Shift the hue, as HSV has it, by a uniform part of a turn.
-
-    Args:
-        jitter: the largest part to either side; 0.5 is every hue.
-    """
-
-    colors = True
-
-    def __init__(self, jitter: float = 0.5) -> None:
-        super().__init__()
-        self.jitter = _checked("hue", jitter, "from above 0 to 0.5 of a turn", lambda value: 0 < value <= 0.5)
-
-    def change(self, x: Tensor) -> Tensor:
-        """Return images of other hues."""
-        return kornia_augmentation.RandomHue((-self.jitter, self.jitter))(x)
-
-
-class Grayscale(Augmentation):
-    """Take the color from images: all channels become the luminance. ``normalize.Gray`` does so in evaluation too.
-
-    Args:
-        probability: with which each becomes gray.
-    """
-
-    colors = True
-
-    def __init__(self, probability: float = 0.1) -> None:
-        super().__init__()
-        self.probability = _checked("grayscale", probability, "a probability", _is_share)
-
-    def change(self, x: Tensor) -> Tensor:
-        """Return images, some of them gray."""
-        return kornia_augmentation.RandomGrayscale(p=self.probability)(x)
 
 
 class AutoAugment(Augmentation):
@@ -196,7 +145,7 @@ class AutoAugment(Augmentation):
 
     def __init__(self, probability: float = 1.0) -> None:
         super().__init__()
-        self.probability = _checked("autoaugment", probability, "a probability", _is_share)
+        self.probability = checked("autoaugment", probability, "a probability", is_share)
 
     def change(self, x: Tensor) -> Tensor:
         """Return changed images."""
@@ -216,7 +165,7 @@ class Cutout(Augmentation):
 
     def __init__(self, side: float) -> None:
         super().__init__()
-        self.side = int(_checked("cutout", side, "a whole number of pixels, at least 1", _is_count))
+        self.side = int(checked("cutout", side, "a whole number of pixels, at least 1", is_count))
 
     def change(self, x: Tensor) -> Tensor:
         """Return images with a square of zeros."""
@@ -238,6 +187,8 @@ AUGMENTATIONS: dict[str, Callable[[float], Augmentation]] = {
     "rotation-nearest": partial(Rotation, interpolation="nearest"),
     "rotation-fine": partial(Rotation, scale=FINER),
     "hue": Hue,
+    "saturation": Saturation,
+    "brightness": Brightness,
     "grayscale": Grayscale,
     "autoaugment": AutoAugment,
     "cutout": Cutout,
@@ -251,7 +202,8 @@ def augmentation(steps: Mapping[str, float]) -> nn.Sequential:
         steps: names in ``AUGMENTATIONS`` and their values: pixels of padding for ``crop``, the side for
             ``resized-crop``, probabilities for ``mirror``, ``grayscale`` and ``autoaugment``, degrees for ``rotation``
             and its variants ``rotation-nearest``, by the nearest pixel, and ``rotation-fine``, on images of three times
-            the size; a part of a turn for ``hue``, the side of the square for ``cutout``.
+            the size; a part of a turn for ``hue``, parts of what there is for ``saturation`` and ``brightness``, the
+            side of the square for ``cutout``.
 
     Raises:
         EquiconvError: if a name is unknown or a value out of range.
@@ -267,17 +219,3 @@ def augmentation(steps: Mapping[str, float]) -> nn.Sequential:
     if unknown:
         raise EquiconvError(f"augmentations are {', '.join(AUGMENTATIONS)}; got {unknown}")
     return nn.Sequential(*(AUGMENTATIONS[name](value) for name, value in steps.items()))
-
-
-def _is_count(value: float) -> bool:
-    return value >= 1 and value == int(value)
-
-
-def _is_share(value: float) -> bool:
-    return 0 < value <= 1
-
-
-def _checked(name: str, value: float, expected: str, holds: Callable[[float], bool]) -> float:
-    if not holds(value):
-        raise EquiconvError(f"{name} takes {expected}; got {value}")
-    return value

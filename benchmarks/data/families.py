@@ -7,6 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from benchmarks.data.colors import (
+    exposed,
+    gamma_corrected,
+    saturation_scaled,
+    saturation_shifted,
+    value_shifted,
+    warmed,
+)
 from benchmarks.data.moves import hue_shifted, rotated
 
 __all__ = ["FAMILIES", "GRIDS", "Family", "Grid"]
@@ -86,15 +94,33 @@ def translated(x: Tensor, pixels: int) -> Tensor:
     return moved
 
 
+def _change(title: str, values: range, move: Callable[[Tensor, int], Tensor]) -> Family:
+    """Return a family that changes colors from one end to another."""
+    return Family(title, "%", tuple(values), move, True, cyclic=False)
+
+
 FAMILIES = {
     "rotation": Family("rotation of the test images", "degrees", tuple(range(0, 360, 5)), rotated),
     "reflection": Family("reflection, then rotation of the test images", "degrees", tuple(range(0, 360, 5)), mirrored),
     "hue": Family("hue shift of the test images, in HSV", "degrees", tuple(range(-180, 181, 10)), hue_shifted, True),
     "hue-linear": Family("rotation of RGB about gray", "degrees", tuple(range(-180, 181, 10)), hue_rotated, True),
     "translation": Family("translation to the right", "pixels", tuple(range(9)), translated, cyclic=False),
+    "saturation": _change("change of the saturation", range(-100, 101, 20), saturation_scaled),
+    "saturation-shift": _change("shift of the saturation", range(-100, 101, 20), saturation_shifted),
+    "value": _change("change of the value", range(-80, 101, 20), exposed),
+    "value-shift": _change("shift of the value", range(-80, 81, 20), value_shifted),
+    "gamma": _change("gamma correction by 3 to the power of", range(-100, 101, 20), gamma_corrected),
+    "white-balance": _change("warmer light", range(-100, 101, 20), warmed),
 }
 GRIDS = {
     "turn-hue": Grid(
         "turned, then shifted in hue", "rotation", "hue", tuple(range(0, 360, 45)), tuple(range(0, 360, 30))
+    ),
+    "saturation-hue": Grid(
+        "changed in saturation, then shifted in hue",
+        "saturation",
+        "hue",
+        tuple(range(0, -101, -20)),
+        tuple(range(0, 360, 30)),
     ),
 }

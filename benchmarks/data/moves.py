@@ -1,34 +1,12 @@
 """How test images are moved: by code that shares nothing with the groups of the library."""
 
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["CONDITIONS", "Move", "curve", "hue_shifted", "moved", "rotated"]
-
-Move = tuple[int, int]  # degrees of rotation, degrees of hue shift
-
-TURNS, SHIFTS = (90, 180, 270), (120, 240)
-CONDITIONS: dict[str, tuple[Move, ...]] = {
-    "upright": ((0, 0),),
-    "rotated": tuple((turn, 0) for turn in TURNS),
-    "hue-shifted": tuple((0, shift) for shift in SHIFTS),
-    "both": tuple((turn, shift) for turn in TURNS for shift in SHIFTS),
-}
-
-
-def curve(what: str, step: int) -> Iterator[Move]:
-    """Yield the moves by every ``step`` degrees of ``"rotation"`` or ``"hue"``, from 0 to below 360."""
-    for degrees in range(0, 360, step):
-        yield (degrees, 0) if what == "rotation" else (0, degrees)
-
-
-def moved(x: Tensor, move: Move) -> Tensor:
-    """Return images ``(B, 3, S, S)``, rotated and hue-shifted."""
-    return hue_shifted(rotated(x, move[0]), move[1])
+__all__ = ["hue_shifted", "rotated"]
 
 
 def rotated(x: Tensor, degrees: int) -> Tensor:

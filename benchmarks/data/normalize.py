@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.data.batch import Pixels, float_batch
-from equiconv import EquiconvError
+from equiconv import EquiconvError, Group
+from equiconv.groups.color_models import HSL, HSV
 
 __all__ = [
     "CIFAR",
@@ -15,12 +16,14 @@ __all__ = [
     "IMAGENET",
     "IMAGENET_COMMON",
     "NORMALIZATIONS",
+    "UNIT",
     "ZCA",
     "ContrastNorm",
     "Gray",
     "Standardize",
     "check_names",
     "normalization",
+    "taken",
     "unfitted",
 ]
 
@@ -161,7 +164,9 @@ class Gray(nn.Module):
         return (x * self.weights).sum(1, keepdim=True).expand_as(x)
 
 
+UNIT = "unit"
 FIXED: dict[str, Callable[[], nn.Module]] = {
+    UNIT: nn.Identity,
     "common": lambda: Standardize(*IMAGENET_COMMON),
     "imagenet": lambda: Standardize(*IMAGENET),
     "cifar": lambda: Standardize(*CIFAR),
@@ -172,6 +177,8 @@ FIXED: dict[str, Callable[[], nn.Module]] = {
 }
 FITTED: dict[str, type[ZCA]] = {"whiten": ZCA}
 NORMALIZATIONS = (*FIXED, *FITTED)
+WITHIN = (UNIT, "gray", "luminance", "pad")  # [0, 1]
+SCALED = ("common",)  # by one mean and one scale, the same for all images
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -180,14 +187,27 @@ def check_names(names: Sequence[str]) -> None:
         raise EquiconvError(f"normalizations are {', '.join(NORMALIZATIONS)}; got {unknown}")
 
 
+def taken(group: Group) -> tuple[str, ...]:
+    """Return the names of the normalizations whose images a group can move: all, if it moves them by matrices.
+
+    Shifts along a color model are those of images in [0, 1]; the hue of HSV and HSL alone does not change if all
+    channels are shifted and scaled alike, by numbers that do not depend on the image.
+    """
+    if group.is_linear:
+        return NORMALIZATIONS
+    hue_only = group.tone.turns_hue_only and isinstance(group.tone.model, HSV | HSL)
+    return (*WITHIN, *SCALED) if hue_only else WITHIN
+
+
 def normalization(names: Sequence[str], images: Pixels | None) -> nn.Sequential:
     """Return normalizations in the given order, by their names.
 
     Args:
-        names: of ``NORMALIZATIONS``: ``common`` and ``imagenet`` standardize by the statistics of ImageNet, those of
-            all channels or of each, ``cifar`` by those of CIFAR; ``contrast`` is ``ContrastNorm``; ``gray`` takes the
-            mean of the channels, ``luminance`` what the eye sees; ``pad`` adds a black column on the right and a
-            row below, which makes an even size odd; ``whiten`` is ``ZCA``, fitted to what comes there.
+        names: of ``NORMALIZATIONS``: ``unit`` leaves images as they are, in [0, 1]; ``common`` and ``imagenet``
+            standardize by the statistics of ImageNet, those of all channels or of each, ``cifar`` by those of CIFAR;
+            ``contrast`` is ``ContrastNorm``; ``gray`` takes the mean of the channels, ``luminance`` what the eye sees;
+            ``pad`` adds a black column on the right and a row below, which makes an even size odd; ``whiten`` is
+            ``ZCA``, fitted to what comes there.
         images: those for training, ``(N, C, S, S)``; None if nothing is fitted.
 
     Raises:

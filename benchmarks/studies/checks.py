@@ -57,9 +57,19 @@ def _check(study: "Study", row: Row, networks: dict[str, nn.Module]) -> None:
         study.recipe_of(row)
         augmentation(study.augment_of(row))
         check_names(study.normalize_of(row))
+        _check_colors(row, study.normalize_of(row))
         _check_layers(study, row, networks)
     except EquiconvError as error:
         raise EquiconvError(f"{study.name}, row {row.name}: {error}") from None
+
+
+def _check_colors(row: Row, normalize: Sequence[str]) -> None:
+    """Raise if the group of a row shifts colors of images that are not normalized so."""
+    if odd := [name for name in normalize if name not in row.normalizations]:
+        raise EquiconvError(
+            f"{row.groups} shifts the colors of images in [0, 1], which {', '.join(odd)} makes others: leave it out. "
+            f"Normalizations it takes: {', '.join(row.normalizations)}"
+        )
 
 
 def _check_layers(study: "Study", row: Row, networks: dict[str, nn.Module]) -> None:

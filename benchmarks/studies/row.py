@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from benchmarks.data.normalize import NORMALIZATIONS, taken
 from benchmarks.groups import parse_groups
 from benchmarks.networks import BASES
 from benchmarks.studies.implicit import Taught
@@ -42,7 +43,8 @@ class Row:
             if it only classifies.
         augment: the augmentations, as of ``benchmarks.data.augment.augmentation``; those of the study if there are
             none.
-        normalize: names of normalizations, as of ``benchmarks.data.normalize``; those of the study if there are none.
+        normalize: names of normalizations, as of ``benchmarks.data.normalize``; if a file gives none, those of the
+            study that its group takes.
         data: the data set; None takes that of the study.
         samples: the number of training images, the first ones; None takes as many as the study.
         published: what was published: ``error`` in percent, ``parameters``, ``macs``.
@@ -93,6 +95,13 @@ class Row:
     def taught(self) -> Taught | None:
         """What a loss teaches it; None if it only classifies."""
         return made(Taught, "implicit", self.implicit) if self.implicit else None
+
+    @property
+    def normalizations(self) -> tuple[str, ...]:
+        """The names of the normalizations whose images the network takes, by the group of its first part."""
+        group = _parsed(self.group)
+        first = group[0] if isinstance(group, list) else group
+        return NORMALIZATIONS if first is None else taken(first)
 
     @property
     def copies(self) -> int:

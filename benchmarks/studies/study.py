@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data.normalize import UNIT
 from benchmarks.studies.checks import check_study
 from benchmarks.studies.implicit import Watched
 from benchmarks.studies.made import made
@@ -237,9 +238,19 @@ def load_study(name: str) -> Study:
     own = {"name": name, "recipe": recipe, "rows": rows, "sweeps": sweeps, "reading": reading}
     study = made(Study, name, {**_tuples(entries), **own})
     study = replace(study, others={key: _elsewhere(study, key, _tuples(each), lists) for key, each in others.items()})
+    study = replace(_suited(study), others={key: _suited(each) for key, each in study.others.items()})
     for each in (study, *study.others.values()):
         check_study(each)
     return study
+
+
+def _suited(study: Study) -> Study:
+    """Return a study whose rows have, of its normalizations, those that their groups take."""
+    rows = []
+    for row in study.rows:
+        kept = tuple(name for name in study.normalize_of(row) if name in (*row.normalizations, *row.normalize))
+        rows.append(row if kept == study.normalize_of(row) else replace(row, normalize=kept or (UNIT,)))
+    return replace(study, rows=tuple(rows))
 
 
 def _elsewhere(study: Study, dataset: str, entries: Mapping[str, Any], lists: Mapping[str, tuple[Row, ...]]) -> Study:
