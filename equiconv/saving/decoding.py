@@ -173,7 +173,9 @@ class Decoder:
             rho = self._rho(group, np.array(values))
         if summands and dim != rho.shape[-1]:
             raise SavingError(f"the file describes a sum of dimension {rho.shape[-1]} of parts of dimension {dim}")
-        return Representation(group, rho, name=name, flat=flat, block=block, summands=summands, colors=data.get("colors"))
+        return Representation(
+            group, rho, name=name, flat=flat, block=block, summands=summands, colors=data.get("colors")
+        )
 
     def _rho(self, group: Group, values: Any) -> Any:
         """Return matrices ``(order, d, d)``, also of permutations ``(order, d)``."""
