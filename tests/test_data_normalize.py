@@ -158,7 +158,7 @@ def test_normalizations_by_name_are_done_in_their_order():
     gray = normalization(["common", "gray"], x)(batch())
     torch.testing.assert_close(gray, Gray()(Standardize(*IMAGENET_COMMON)(batch())))
     assert len(normalization([], x)) == 0
-    with pytest.raises(EquiconvError, match=r"normalizations are common, .*; got grey"):
+    with pytest.raises(EquiconvError, match=r"normalizations are unit, .*; got grey"):
         normalization(["grey"], x)
 
 

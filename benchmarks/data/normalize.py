@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from benchmarks.data.batch import Pixels, float_batch
 from equiconv import EquiconvError, Group
-from equiconv.groups.color_models import HSL, HSV
+from equiconv.groups import Hexagon
 
 __all__ = [
     "CIFAR",
@@ -195,7 +195,7 @@ def taken(group: Group) -> tuple[str, ...]:
     """
     if group.is_linear:
         return NORMALIZATIONS
-    hue_only = group.tone.turns_hue_only and isinstance(group.tone.model, HSV | HSL)
+    hue_only = isinstance(group.tone.model, Hexagon)
     return (*WITHIN, *SCALED) if hue_only else WITHIN
 
 
