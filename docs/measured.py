@@ -5,6 +5,8 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results"
 TABLES = (
     "cifar-narrow",
+    "color-digits",
+    "color-digits-moved",
     "colormnist-biased-std",
     "colormnist-longtailed",
     "compare",
