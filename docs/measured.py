@@ -5,8 +5,10 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results"
 TABLES = (
     "cifar-narrow",
+    "color",
     "color-digits",
     "color-digits-moved",
+    "color-moved",
     "colormnist-biased-std",
     "colormnist-longtailed",
     "compare",

@@ -173,7 +173,7 @@ def test_results_say_where_they_come_from(name):
 
 
 STUDIES = ["rotmnist", "rotmnist-25k", "rotmnist-25k_validation"]
-COLORED = ["colormnist-longtailed", "colormnist-biased-std", "cifar-narrow", "color-digits"]
+COLORED = ["colormnist-longtailed", "colormnist-biased-std", "cifar-narrow", "color", "color-digits"]
 TAUGHT_STUDIES = ["ien", "ien-few", "ien-compared"]
 
 
@@ -189,7 +189,7 @@ def test_the_tables_and_plots_of_studies_follow_from_the_raw_results(name):
         assert len(run["provenance"]["commit"]) == 40, "measured on a clean commit"
 
 
-@pytest.mark.parametrize("name", ["robustness", "color-digits-moved"])
+@pytest.mark.parametrize("name", ["robustness", "color-moved", "color-digits-moved"])
 def test_the_tables_of_robustness_follow_from_the_raw_results(name):
     report = json.loads((RESULTS / f"{name}.json").read_text())
     assert robustness_markdown(report) == (RESULTS / f"{name}.md").read_text()
