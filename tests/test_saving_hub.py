@@ -207,5 +207,5 @@ def test_errors_of_the_hub(hub, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="403"):
         push_to_hub(net(), "somebody/net", token="hf_none")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(SavingError, match=r"pip install equiconv\[hub\]"):
+    with pytest.raises(SavingError, match=r"install equiconv with its extra hub"):
         from_pretrained("somebody/net")

@@ -224,4 +224,4 @@ assert "matplotlib.pyplot" not in sys.modules
 def test_matplotlib_is_optional():
     done = subprocess.run([sys.executable, "-c", OPTIONAL], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.strip() == "equiconv.viz draws with matplotlib: pip install equiconv[viz]"
+    assert done.stdout.strip() == "equiconv.viz draws with matplotlib: install equiconv with its extra viz"

@@ -2,8 +2,8 @@
 Hue, saturation, value
 ======================
 
-A photograph in all hues, saturations and values that a group can give it. These are no matrices, so the first layer
-moves the image instead of the kernel.
+A photograph in all hues, saturations and values that a group can give it. Most of these are no matrices, so the
+first layer moves the image instead of the kernel.
 """
 
 # sphinx_gallery_thumbnail_number = 1
@@ -46,5 +46,6 @@ viz.orbit(HueShift(6, "hsv"), image)
 
 torch.manual_seed(1)
 small = interpolate(image[None], (48, 48), mode="bilinear", antialias=True)[0]
-group = Saturation(8)
-viz.fields(GroupConv2d(group.image, 4 * group.regular, 3, padding=1, padding_mode="replicate"), small, 1)
+group = Saturation(4)
+layer = GroupConv2d(group.image, 4 * group.regular, 3, padding=1, padding_mode="replicate", bias=False)
+viz.fields(layer, small, 1)

@@ -204,5 +204,5 @@ def _hub(token: str | None) -> Any:
     try:
         from huggingface_hub import HfApi
     except ImportError:
-        raise SavingError("the Hugging Face Hub needs huggingface_hub: pip install equiconv[hub]") from None
+        raise SavingError("the Hugging Face Hub needs huggingface_hub: install equiconv with its extra hub") from None
     return HfApi(token=token, library_name="equiconv")

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from equiconv.errors import EquiconvError
 
 if find_spec("matplotlib") is None:
-    raise EquiconvError("equiconv.viz draws with matplotlib: pip install equiconv[viz]")
+    raise EquiconvError("equiconv.viz draws with matplotlib: install equiconv with its extra viz")
 
 from equiconv.viz.curves import wheel
 from equiconv.viz.features import fields
