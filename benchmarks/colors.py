@@ -16,6 +16,7 @@ from benchmarks.files import write_json, write_text
 from benchmarks.provenance import provenance
 from benchmarks.speed.clock import Task, take_turns
 from benchmarks.speed.setting import Setting
+from benchmarks.text import markdown as table
 from equiconv.errors import EquiconvError
 from equiconv.groups import P4M, Color, Group, HueShift, Luminance, Saturation, Value
 from equiconv.layers import GroupConv2d
@@ -23,8 +24,6 @@ from equiconv.models import CNN
 from equiconv.testing import move_image, on_cover
 
 __all__ = ["CASES", "Case", "add_arguments", "error", "images", "markdown", "run"]
-
-Move = Callable[[Tensor, int], Tensor]
 
 COUNT, SIDE, FIELDS = 8, 16, 8  # images of each kind, their side, the fields of the layers
 ON_IMAGES, ON_COVER = "images", "cover"
@@ -116,11 +115,12 @@ def run(args: argparse.Namespace) -> None:
     rows = [_row(case, kinds) for case in (QUICK if args.quick else CASES)]
     with setting.computing():
         costs = [_cost(n, setting, quick=args.quick) for n in (3, 4, 8)]
-    command = "python -m benchmarks colors" + " --quick" * args.quick
+    command = "python -m benchmarks colors" + (" --quick" if args.quick else f" --rounds {args.rounds}")
     report = {"command": command, "provenance": provenance(), "left_out": missing, "rows": rows, "costs": costs}
+    text = markdown(rows, costs)
     write_json(args.out / "colors.json", report)
-    write_text(args.out / "table.md", markdown(rows, costs))
-    console.print(markdown(rows, costs), markup=False, highlight=False, soft_wrap=True)
+    write_text(args.out / "table.md", text)
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
     console.print(f"written to {args.out}", highlight=False)
 
 
@@ -190,13 +190,13 @@ def _row(case: Case, kinds: dict[str, Tensor]) -> dict[str, object]:
 
 def _cost(n: int, setting: Setting, *, quick: bool) -> dict[str, object]:
     """Return how long lifting by the image takes, in training, over lifting by the kernel: a layer, and a network."""
-    side, batch, width = (8, 2, 2) if quick else (32, 16, 16)
+    side, batch, width = (14, 2, 2) if quick else (32, 16, 16)
     groups = {"kernel": HueShift(n), "image": HueShift(n, "hsv")}
     makers: dict[str, Callable[[Group], nn.Module]] = {
         "layer": lambda group: GroupConv2d(group.image, 2 * width * group.regular, 3, padding=1),
         "network": lambda group: CNN(group, width, kernel_sizes=(3, 3, 3) if quick else (3, 3, 3, 3, 3, 3, 4)),
     }
-    x = torch.rand(batch, 3, max(side, 14), max(side, 14))
+    x = torch.rand(batch, 3, side, side)
     found: dict[str, object] = {"hues": n}
     for what, make in makers.items():
         tasks: dict[str, Task] = {name: partial(_step, make(group), x) for name, group in groups.items()}
@@ -213,13 +213,7 @@ def _step(module: nn.Module, x: Tensor) -> None:
 def markdown(rows: Sequence[dict], costs: Sequence[dict]) -> str:
     """Return the tables of the errors and of the costs."""
     kinds = list(rows[0]["errors"])
-    lines = [_line("layer", "shifted by", *kinds), _line("---", "---", *["---:"] * len(kinds))]
-    for row in rows:
-        lines.append(_line(f"`{row['layer']}`", row["shift"], *(f"{row['errors'][kind]:.0e}" for kind in kinds)))
-    lines += ["", _line("hues", "first layer", "network of seven layers"), _line("---:", "---:", "---:")]
-    lines += [_line(str(cost["hues"]), f"{cost['layer']:.2f}", f"{cost['network']:.2f}") for cost in costs]
-    return "\n".join(lines) + "\n"
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+    errors = [[f"`{row['layer']}`", row["shift"], *(f"{row['errors'][kind]:.0e}" for kind in kinds)] for row in rows]
+    ratios = [[str(cost["hues"]), f"{cost['layer']:.2f}", f"{cost['network']:.2f}"] for cost in costs]
+    columns = ["hues", "first layer", "network of seven layers"]
+    return table(["layer", "shifted by", *kinds], errors, 2) + "\n" + table(columns, ratios, 0)

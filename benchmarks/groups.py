@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from equiconv import O2, P4, P4M, SO2, Cyclic, Dihedral, EquiconvError, Flip, Group, HueShift, Trivial
 from equiconv.groups import Color, Luminance, Saturation, Value
+from equiconv.groups.color import SPACES
 
 __all__ = ["KNOWN", "NamedGroup", "parse_groups"]
 
@@ -29,7 +30,6 @@ KNOWN: dict[str, Callable[..., Group]] = {
 }
 COUNTED = ("Cyclic", "Dihedral", "HueShift", "Saturation", "Value", "Luminance")
 USAGE = {name: f"{name}(n)" if name in COUNTED else name for name in KNOWN} | {"Color": "Color(n,n,n)"}
-SPACES = ("rgb", "hsv", "hsl", "lab")
 LARGEST_NUMBER = 360
 LARGEST_ORDER = 256
 LARGEST_FREQUENCY = 16

@@ -8,7 +8,12 @@ __all__ = ["markdown", "millions", "ratio", "share"]
 def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
     """Return a table in Markdown; the first columns, so many as ``words``, are aligned left, the others right."""
     line = ["---"] * words + ["--:"] * (len(headers) - words)
-    return "".join(f"| {' | '.join(cells).replace('*', chr(92) + '*')} |\n" for cells in (headers, line, *rows))
+    return "".join(f"| {' | '.join(map(_escaped, cells))} |\n" for cells in (headers, line, *rows))
+
+
+def _escaped(cell: str) -> str:
+    """Return a cell whose stars are no marks of Markdown; in code they are none anyway."""
+    return cell if "`" in cell else cell.replace("*", r"\*")
 
 
 def millions(count: float) -> str:

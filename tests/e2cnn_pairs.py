@@ -24,6 +24,9 @@ SPACES = {
     "mirror": gspaces.Flip2dOnR2(),
     "trivial": gspaces.TrivialOnR2(),
 }
+IMAGES = enn.FieldType(SPACES["C4"], [SPACES["C4"].trivial_repr])
+FIELDS = enn.FieldType(SPACES["C4"], [SPACES["C4"].regular_repr] * 2)
+MIXED = enn.FieldType(SPACES["C4"], [SPACES["C4"].irrep(1), SPACES["C4"].trivial_repr, SPACES["C4"].regular_repr])
 
 
 def part(space, subgroup, *irrep):

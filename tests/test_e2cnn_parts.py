@@ -11,9 +11,7 @@ from equiconv.interop import from_e2cnn
 pytestmark = pytest.mark.filterwarnings("ignore")  # e2cnn warns wherever it goes
 enn = pairs.enn
 SPACE = pairs.SPACES["C4"]
-IMAGES = enn.FieldType(SPACE, [SPACE.trivial_repr])
-FIELDS = enn.FieldType(SPACE, [SPACE.regular_repr] * 2)
-MIXED = enn.FieldType(SPACE, [SPACE.irrep(1), SPACE.trivial_repr, SPACE.regular_repr])
+IMAGES, FIELDS, MIXED = pairs.IMAGES, pairs.FIELDS, pairs.MIXED
 
 
 def images():

@@ -9,6 +9,7 @@ from sklearn.datasets import load_sample_images
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from benchmarks.text import markdown
 from equiconv.groups import HueShift
 from equiconv.groups.laws import Floats
 from equiconv.layers import GroupConv2d
@@ -90,9 +91,8 @@ def clipping_markdown(rows: Mapping[str, Mapping[str, float]]) -> str:
     Args:
         rows: what was measured, by the name of the group.
     """
-    lines = [["group", *COLUMNS.values()], ["---"] + ["--:"] * len(COLUMNS)]
-    lines += [[f"`{name}`", *(_shown(row[column], column) for column in COLUMNS)] for name, row in rows.items()]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    cells = [[f"`{name}`", *(_shown(row[column], column) for column in COLUMNS)] for name, row in rows.items()]
+    return markdown(["group", *COLUMNS.values()], cells)
 
 
 def _shown(value: float, column: str) -> str:

@@ -18,6 +18,7 @@ INSTANCE_OPTIONS = ("eps", "momentum", "affine", "track_running_stats")
 
 def place(step: Step, name: str, make: Make, value: Value, *, why: str = "", status: str = "converted") -> fx.Node:
     """Add a module without parameters that knows the type of its input: one for each call."""
+    step.check_colors(value)
     known = step.node.op == "call_module"
     name = str(step.node.target) if known else step.within(name)
     was = type(step.draft.twin.get_submodule(name)).__name__ if known else step.what.partition(" in ")[0]
@@ -27,6 +28,7 @@ def place(step: Step, name: str, make: Make, value: Value, *, why: str = "", sta
 
 def weighted(step: Step, module: nn.Module, make: Make, value: Value, *, parameters: int, why: str = "") -> Value:
     """Add a norm or an activation with parameters, so many for each field."""
+    step.check_colors(value)
     name, pieces = str(step.node.target), value.pieces
     if (known := step.again(name, value)) is not None:
         return like(value, known)
@@ -43,7 +45,6 @@ def like(value: Value, node: fx.Node, plane: Pair | None = None) -> Value:
 
 def check_pointwise(step: Step, value: Value) -> None:
     """Refuse what acts on single entries where the group mixes them."""
-    step.check_colors(value)
     if value.kind == IMAGE and not step.options.image.representation.is_permutation:
         step.refuse(f"the colors of the image are mixed by {step.group!r}; do it behind a convolution")
 
@@ -90,7 +91,6 @@ def prelu(step: Step, module: nn.PReLU, value: Value) -> Value:
 
 def batch_norm(step: Step, module: nn.BatchNorm2d, value: Value) -> Value:
     """Convert batch norm: one mean and variance for all entries of a field."""
-    step.check_colors(value)
     if value.flat:
         value = _one_pixel(step, value)
     affine, tracked, momentum = module.affine, module.track_running_stats, module.momentum

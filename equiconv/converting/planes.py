@@ -19,7 +19,6 @@ from equiconv.layers.window import check_equal
 def pool(step: Step, windows: Windows, mode: str, value: Value) -> Value:
     """Convert pooling over windows of the plane."""
     step.check_maps(value)
-    step.check_colors(value)
     plane, exact = (step.shape[2], step.shape[3]), step.options.exact
     moved = exact and step.group.moves_plane and not windows.fit(value.plane)
     mode, why = allowed_mode(step, mode, value)
@@ -45,7 +44,6 @@ def allowed_mode(step: Step, mode: str, value: Value) -> tuple[str, list[str]]:
 def adaptive_pool(step: Step, size: Any, mode: str, value: Value) -> Value:
     """Convert pooling to a number of windows."""
     step.check_maps(value)
-    step.check_colors(value)
     sizes = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if not all(isinstance(each, int) for each in sizes):
         step.refuse(f"its output_size is not two numbers, but {size!r}")
@@ -68,7 +66,6 @@ def adaptive_pool(step: Step, size: Any, mode: str, value: Value) -> Value:
 def upsample(step: Step, options: Mapping[str, Any], value: Value, read: Any = None) -> Value:
     """Convert enlarging by interpolation; ``read`` is a size that is read from other maps."""
     step.check_maps(value)
-    step.check_colors(value)
     size, scale, mode = options["size"], options["scale_factor"], options["mode"]
     corners = options.get("align_corners")
     if mode not in ("nearest", "nearest-exact", "bilinear", "bicubic"):
@@ -111,7 +108,6 @@ def pair_of(value: Any) -> Any:
 def zero_pad(step: Step, module: Any, value: Value) -> Value:
     """Keep ``nn.ZeroPad2d`` and its like where they add as much on all sides."""
     step.check_maps(value)
-    step.check_colors(value)
     if step.group.moves_plane and step.options.exact and len(set(module.padding)) > 1:
         step.refuse(f"it adds {module.padding} pixels, and not as many on all sides: turned images are cut elsewhere")
     if getattr(module, "value", 0) and value.kind != INVARIANTS:

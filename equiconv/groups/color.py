@@ -19,6 +19,7 @@ __all__ = ["Color", "HueShift", "Luminance", "Saturation", "Value"]
 RGB = "rgb"
 MODELS: dict[str, type[ColorModel]] = {"hsv": HSV, "hsl": HSL, "lab": Lab}
 HUES: dict[str, type[ColorModel]] = {"hsv": Hexagon, "hsl": Hexagon, "lab": Lab}  # what turns the hue alone
+SPACES = (RGB, *HUES)
 HUE, SATURATION, BRIGHTNESS = range(3)  # the axes of the models
 
 
@@ -74,7 +75,7 @@ class HueShift(Group):
     """
 
     def __init__(self, n: int, space: str = RGB) -> None:
-        self.n, self.space = check_count(n, "HueShift"), check_space(space, (RGB, *HUES), "HueShift")
+        self.n, self.space = check_count(n, "HueShift"), check_space(space, SPACES, "HueShift")
         table, turns = irreps.cyclic_table(n), np.arange(n) / n
         if space == RGB:
             super().__init__(table, color=hue_rotations(2 * np.pi * turns))

@@ -69,7 +69,7 @@ class Group(MovesImages):
     def arguments(self) -> tuple[object, ...]:
         """The constructor arguments, from which repr, pickle and copies rebuild the group."""
 
-    @property
+    @cached_property
     def linear(self) -> tuple["Group", Ints]:
         """A group that moves kernels as the elements of this one do, and which of its elements each one is."""
         from equiconv.groups.linear import linear_part  # it is a group

@@ -83,7 +83,7 @@ class Tone(WriteOnce):
         colors = torch.from_numpy(np.random.default_rng(0).random((64, 3, 1, 1)))
         return all(
             torch.allclose(self.transform(colors / 2, int(g)), self.transform(colors, int(g)) / 2, atol=1e-6)
-            for g in self.distinct()[0]
+            for g in self.distinct[0]
         )
 
     def check_law(self, table: Ints, generators: Sequence[int]) -> None:
@@ -141,8 +141,9 @@ class Tone(WriteOnce):
         hues = self.turns_hue_only and other.turns_hue_only and self.model.hue == other.model.hue
         return (self.model == other.model or hues) and self.truncated == other.truncated
 
+    @cached_property
     def distinct(self) -> tuple[Ints, Ints]:
-        """Return elements with all different shifts ``(n,)``, the identity first, and as which each one shifts."""
+        """Elements with all different shifts ``(n,)``, the identity first, and as which each one shifts."""
         firsts = self.alike(self).argmax(1)
         return np.unique(firsts, return_inverse=True)
 

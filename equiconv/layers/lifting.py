@@ -52,10 +52,10 @@ class Lifting(Tables):
 
     def __init__(self, in_type: FieldType, out_type: FieldType) -> None:
         super().__init__()
-        group, self.in_type, self.out_type = in_type.group, in_type, out_type
+        group, self.out_type = in_type.group, out_type
         self.tone, self.covers = group.tone, in_type.representation.covers
         linear, _ = group.linear
-        kinds, _ = self.tone.distinct()
+        kinds, _ = self.tone.distinct
         self.copies = len(kinds)
         self.add_table("shifts", self.tone.shift[group.inverse[kinds]], wide=True)
         parts = [_part(group, rep) for rep in out_type.representation.summands]
@@ -91,7 +91,7 @@ class Lifting(Tables):
 def _part(group: Group, rep: Representation) -> Part:
     """Return how one summand of an output is made."""
     linear, part = group.linear
-    kinds, kind = group.tone.distinct()
+    kinds, kind = group.tone.distinct
     if rep.is_regular:
         places = np.zeros((len(kinds), group.order, linear.order))
         places[kind, np.arange(group.order), part] = 1.0
